@@ -17,6 +17,7 @@ from vcpd.analysis.session_context import SessionContext, full_history_window
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.studies.cells import TradeSetKey, study_cells, trade_sets
+from vcpd.studies.figures import study_figures
 from vcpd.studies.followed_bases import FollowedBases, FollowedBasesCache
 from vcpd.studies.plan import (
     ExitChoices,
@@ -182,6 +183,22 @@ def test_costs_and_slippage_lower_every_mean(panel: Panel) -> None:
         assert cell.mean_after_r < cell.mean_before_r
         assert cell.better_mean_r is not None
         assert cell.better_mean_r >= cell.mean_before_r - 1e-6
+        assert cell.before.return_pct > cell.return_pct
+        assert cell.before.sharpe > cell.sharpe
+        assert (cell.before.won_pct or 0.0) >= (cell.won_pct or 0.0)
+        assert (cell.before.median_r or 0.0) > (cell.median_after_r or 0.0)
+        if cell.low_r is not None and cell.before.low_r is not None:
+            assert cell.low_r < cell.before.low_r < cell.mean_before_r
+
+
+def test_without_costs_both_sides_of_a_cell_are_the_same(panel: Panel) -> None:
+    result, data = asyncio.run(run_study(panel, PLAN, CostSettings(), in_chunks(panel, 50)))
+    judged = {key: own._replace(costs_r=np.zeros(len(own.table))) for key, own in data.judged.items()}
+    figures = study_figures(data.cells, judged, data.axis, 90.0).cells
+    for cell, paid in zip(figures, result.cells, strict=True):
+        assert cell.before == paid.before
+        own = (cell.low_r, cell.high_r, cell.median_after_r, cell.won_pct, cell.return_pct, cell.drawdown_pct)
+        assert (*own, cell.sharpe) == msgspec.structs.astuple(cell.before)
 
 
 def test_a_file_without_endings_is_named_survivors_only(panel: Panel) -> None:

@@ -16,7 +16,7 @@ from vcpd.studies.walk_forward import MeanEstimate
 SHOWN_CELLS: Final = 10
 COLUMNS: Final = (
     "trades", "mean R before", "mean R after", "interval", "won %", "ambiguous %", "better order R",
-    "a year %", "drawdown %", "Sharpe",
+    "a year %", "before costs %", "drawdown %", "Sharpe",
 )  # fmt: skip
 FOLD_COLUMNS: Final = ("cell", "training Sharpe", "trades", "mean R after")
 
@@ -131,6 +131,7 @@ def _row(cell: CellFigures) -> tuple[str, ...]:
         number_text(cell.ambiguous_pct, 1),
         number_text(cell.better_mean_r),
         number_text(cell.return_pct, 1),
+        number_text(cell.before.return_pct, 1),
         number_text(cell.drawdown_pct, 1),
         number_text(cell.sharpe, 3),
     )

@@ -62,8 +62,23 @@ class JudgedTrades(NamedTuple):
         return self.table.results_r - self.costs_r
 
 
+class FiguresBeforeCosts(msgspec.Struct, frozen=True, kw_only=True):
+    """The same figures as if trading cost nothing; the mean stands beside the one after costs."""
+
+    low_r: float | None
+    high_r: float | None
+    median_r: float | None
+    won_pct: float | None
+    return_pct: float
+    drawdown_pct: float
+    sharpe: float
+
+
 class CellFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cell gave: R per trade, the account in percent; None where trades or months are too few."""
+    """What a cell gave: R per trade, the account in percent; None where trades or months are too few.
+
+    All is after costs but for `before` and what is named so.
+    """
 
     number: int
     coordinates: Mapping[str, float | str]
@@ -80,12 +95,18 @@ class CellFigures(msgspec.Struct, frozen=True, kw_only=True):
     return_pct: float  # a year
     drawdown_pct: float
     sharpe: float  # of months, not annualised
+    before: FiguresBeforeCosts
 
     @property
     def table_row(self) -> dict[str, object]:
         """The coordinates and the figures side by side, as tables of cells have them."""
         row = msgspec.structs.asdict(self)
-        return {**row.pop("coordinates"), **row}
+        before = msgspec.structs.asdict(row.pop("before"))
+        return {
+            **row.pop("coordinates"),
+            **row,
+            **{f"before_costs_{name}": value for name, value in before.items()},
+        }
 
 
 class StudyFigures(NamedTuple):
@@ -113,10 +134,12 @@ def judge_trades(
     return JudgedTrades(kept, cost_shares(priced, costs) / np.maximum(risks, LEAST_RISK))
 
 
-def cell_account(trades: JudgedTrades, rules: PortfolioRules, axis: MonthAxis) -> Account:
+def cell_account(
+    trades: JudgedTrades, rules: PortfolioRules, axis: MonthAxis, *, costs: bool = True
+) -> Account:
     """The account of a cell over the whole panel; nothing is bought outside the span."""
-    table = trades.table
-    ordered = PortfolioTrades.ordered(table.entries, table.exits, table.risks, trades.after_r)
+    table, results = trades.table, trades.after_r if costs else trades.table.results_r
+    ordered = PortfolioTrades.ordered(table.entries, table.exits, table.risks, results)
     return simulate_account(ordered, rules, len(axis.sessions))
 
 
@@ -127,63 +150,111 @@ def study_figures(
     interval_pct: float,
 ) -> StudyFigures:
     """The figures of every cell."""
-    sums, counts = _monthly_results(cells, judged, axis)
-    low, high = _intervals(sums, counts, interval_pct)
-    accounts = [cell_account(judged[cell.trades], cell.portfolio, axis) for cell in cells]
-    returns = np.column_stack([account.monthly_returns(axis.ends) for account in accounts])
+    after, before = (_sides(cells, judged, axis, interval_pct, costs=costs) for costs in (True, False))
     figures = [
-        _figures(cell, judged[cell.trades], account, returns[:, at], (low[at], high[at]))
-        for at, (cell, account) in enumerate(zip(cells, accounts, strict=True))
+        _figures(cell, judged[cell.trades], *sides) for cell, *sides in zip(cells, after, before, strict=True)
     ]
+    returns = np.column_stack([side.returns for side in after])
     return StudyFigures(figures, returns)
 
 
+class _Side(NamedTuple):
+    """Results, account, its monthly returns and the bounds of the mean, after costs or before them."""
+
+    results_r: FloatArray
+    account: Account
+    returns: FloatArray
+    bounds: tuple[float | None, float | None]
+
+
+def _sides(
+    cells: Sequence[StudyCell],
+    judged: Mapping[TradeSetKey, JudgedTrades],
+    axis: MonthAxis,
+    interval_pct: float,
+    *,
+    costs: bool,
+) -> list[_Side]:
+    """One for each cell."""
+    results = [
+        judged[cell.trades].after_r if costs else judged[cell.trades].table.results_r for cell in cells
+    ]
+    months = [axis.month_of[judged[cell.trades].table.entries] for cell in cells]
+    bounds = _intervals(*_monthly_results(results, months, axis.n_months), interval_pct)
+    accounts = [cell_account(judged[cell.trades], cell.portfolio, axis, costs=costs) for cell in cells]
+    return [
+        _Side(own, account, account.monthly_returns(axis.ends), between)
+        for own, account, between in zip(results, accounts, bounds, strict=True)
+    ]
+
+
 def _monthly_results(
-    cells: Sequence[StudyCell], judged: Mapping[TradeSetKey, JudgedTrades], axis: MonthAxis
+    results: Sequence[FloatArray], months: Sequence[IntArray], n_months: int
 ) -> tuple[FloatArray, FloatArray]:
-    """(months, n): sum of R after costs, and number of trades, by the month of the purchase."""
-    sums, counts = np.zeros((axis.n_months, len(cells))), np.zeros((axis.n_months, len(cells)))
-    for at, cell in enumerate(cells):
-        trades = judged[cell.trades]
-        months = axis.month_of[trades.table.entries]
-        sums[:, at] = np.bincount(months, trades.after_r, axis.n_months)
-        counts[:, at] = np.bincount(months, minlength=axis.n_months)
+    """(months, n): sum of R, and number of trades, by the month of the purchase."""
+    sums, counts = np.zeros((n_months, len(results))), np.zeros((n_months, len(results)))
+    for at, (own, month) in enumerate(zip(results, months, strict=True)):
+        sums[:, at] = np.bincount(month, own, n_months)
+        counts[:, at] = np.bincount(month, minlength=n_months)
     return sums, counts
 
 
-def _intervals(sums: FloatArray, counts: FloatArray, interval_pct: float) -> tuple[FloatArray, FloatArray]:
-    """(n,) each: NaN where a cell has trades in too few months."""
-    enough = (counts > 0).sum(axis=0) >= LEAST_MONTHS
-    low, high = np.full(len(enough), np.nan), np.full(len(enough), np.nan)
-    if enough.any():
-        low[enough], high[enough] = month_intervals(sums[:, enough], counts[:, enough], interval_pct)
-    return low, high
+def _intervals(
+    sums: FloatArray, counts: FloatArray, interval_pct: float
+) -> list[tuple[float | None, float | None]]:
+    """One for each column: None where a cell has trades in too few months."""
+    enough = np.flatnonzero((counts > 0).sum(axis=0) >= LEAST_MONTHS)
+    bounds: list[tuple[float | None, float | None]] = [(None, None)] * sums.shape[1]
+    if len(enough):
+        low, high = month_intervals(sums[:, enough], counts[:, enough], interval_pct)
+        for at, *between in zip(enough.tolist(), low.tolist(), high.tolist(), strict=True):
+            bounds[at] = (between[0], between[1])
+    return bounds
 
 
-def _figures(
-    cell: StudyCell, trades: JudgedTrades, account: Account, returns: FloatArray, bounds: tuple[float, float]
-) -> CellFigures:
-    table, after = trades.table, trades.after_r
-    years = max(len(returns) / MONTHS_PER_YEAR, 1 / MONTHS_PER_YEAR)
-    final = float(np.prod(1 + returns))
-    low, high = (None if np.isnan(bound) else float(bound) for bound in bounds)
+def _figures(cell: StudyCell, trades: JudgedTrades, after: _Side, before: _Side) -> CellFigures:
+    table = trades.table
     return CellFigures(
         number=cell.number,
         coordinates=cell.coordinates,
         trades=len(table),
-        mean_before_r=_mean(table.results_r),
-        mean_after_r=_mean(after),
-        low_r=low,
-        high_r=high,
-        median_after_r=float(np.median(after)) if len(after) else None,
-        won_pct=_mean(PERCENT * (after > 0).astype(np.float64)),
+        mean_before_r=_mean(before.results_r),
+        mean_after_r=_mean(after.results_r),
+        low_r=after.bounds[0],
+        high_r=after.bounds[1],
+        median_after_r=_median(after.results_r),
+        won_pct=_won_pct(after.results_r),
         ambiguous_pct=_mean(PERCENT * table.is_ambiguous.astype(np.float64)),
         better_mean_r=_mean(table.better_results_r),
-        taken=account.taken,
-        return_pct=PERCENT * (final ** (1 / years) - 1),
-        drawdown_pct=account.drawdown_pct,
-        sharpe=sharpe_ratio(returns),
+        taken=after.account.taken,
+        return_pct=_return_pct(after.returns),
+        drawdown_pct=after.account.drawdown_pct,
+        sharpe=sharpe_ratio(after.returns),
+        before=FiguresBeforeCosts(
+            low_r=before.bounds[0],
+            high_r=before.bounds[1],
+            median_r=_median(before.results_r),
+            won_pct=_won_pct(before.results_r),
+            return_pct=_return_pct(before.returns),
+            drawdown_pct=before.account.drawdown_pct,
+            sharpe=sharpe_ratio(before.returns),
+        ),
     )
+
+
+def _return_pct(returns: FloatArray) -> float:
+    """A year, from monthly returns."""
+    years = max(len(returns) / MONTHS_PER_YEAR, 1 / MONTHS_PER_YEAR)
+    final = float(np.prod(1 + returns))
+    return PERCENT * float(final ** (1 / years) - 1)
+
+
+def _won_pct(results_r: FloatArray) -> float | None:
+    return _mean(PERCENT * (results_r > 0).astype(np.float64))
+
+
+def _median(values: FloatArray) -> float | None:
+    return float(np.median(values)) if len(values) else None
 
 
 def _mean(values: FloatArray) -> float | None:

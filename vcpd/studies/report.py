@@ -152,7 +152,7 @@ def _cells(result: StudyResult) -> list[str]:
     ranked = ranked_cells(result.cells)[:SHOWN_CELLS]
     columns = (
         *("values", "cell", "trades", "R before", "R after", "low", "high", "won %", "ambiguous %"),
-        *("better order R", "a year %", "drawdown %", "Sharpe"),
+        *("better order R", "a year %", "before costs %", "drawdown %", "Sharpe", "before costs"),
     )
     return [f"<h2>The {len(ranked)} best cells</h2>", _table(columns, map(_cell_row, ranked))]
 
@@ -162,5 +162,5 @@ def _cell_row(cell: CellFigures) -> tuple[Any, ...]:
     return (
         *(values or "the only cell", cell.number, cell.trades, cell.mean_before_r, cell.mean_after_r),
         *(cell.low_r, cell.high_r, cell.won_pct, cell.ambiguous_pct, cell.better_mean_r),
-        *(cell.return_pct, cell.drawdown_pct, cell.sharpe),
+        *(cell.return_pct, cell.before.return_pct, cell.drawdown_pct, cell.sharpe, cell.before.sharpe),
     )
