@@ -37,7 +37,7 @@ async def _started(_name: str, _session: date) -> int:
         (date(1850, 1, 1), "2010-01-04", "stored bars begin on 2010-01-04"),
         (date(2010, 1, 4), None, "begin on 2016-01-01"),
         (date(2025, 7, 1), None, "in the future"),
-        (date(2025, 6, 29), None, "no session"),
+        (date(2025, 6, 29), None, "not a session"),
     ],
 )
 async def test_a_session_that_cannot_be_worked_for_is_refused(
