@@ -26,7 +26,7 @@ from vcpd.studies.followed_bases import FollowedBases, FollowedBasesCache
 from vcpd.studies.plan import UniverseFilter
 from vcpd.studies.rules import EntryKind, ExitKind, FillRules, TradeRules
 from vcpd.studies.search_cache import SymbolSearchCache
-from vcpd.studies.trade_windows import SymbolPurchases, TradeWindow, trade_window
+from vcpd.studies.trade_windows import SymbolPurchases, TradeWindow, stacked_windows, symbol_window
 from vcpd.studies.trades import TradeTable
 
 
@@ -85,8 +85,9 @@ def simulate_rows(panel: Panel, rows: range, parameters: SimulationParams) -> Si
     contexts = dict(zip(numbers, _contexts(panel, [parameters.settings[at] for at in numbers]), strict=True))
     followed, searched = _follow_rows(panel, kept, contexts)
     tables: dict[TradeSetKey, TradeTable] = {}
+    windows = _SharedWindows(panel, parameters)
     for number in numbers:
-        tables |= dict(_setting_tables(panel, followed[number], number, parameters))
+        tables |= dict(_setting_tables(followed[number], number, parameters, windows))
     return SimulationResult(
         tables=tuple(tables[key] for key in parameters.keys),
         left_out=left_out,
@@ -123,25 +124,42 @@ def _follow_rows(
     return found, searched
 
 
+class _SharedWindows:
+    """The window of each symbol's purchases, made once for all settings that share its followed bases."""
+
+    def __init__(self, panel: Panel, parameters: SimulationParams) -> None:
+        self._panel = panel
+        self._parameters = parameters
+        self._known: dict[tuple[int, EntryKind], TradeWindow | None] = {}  # by the identity of the bases
+
+    def of(self, row: int, bases: FollowedBases, kind: EntryKind) -> TradeWindow | None:
+        """None where nothing is bought. `bases` must outlive this."""
+        key = id(bases), kind
+        if key not in self._known:
+            parameters = self._parameters
+            symbol = _symbol_purchases(self._panel, row, bases, kind, parameters)
+            shape = parameters.most_sessions, parameters.averages
+            window = symbol_window(symbol, kind, *shape, parameters.fills) if symbol.purchases else None
+            self._known[key] = window
+        return self._known[key]
+
+
 def _setting_tables(
-    panel: Panel, followed: Sequence[tuple[int, FollowedBases]], setting: int, parameters: SimulationParams
+    followed: Sequence[tuple[int, FollowedBases]],
+    setting: int,
+    parameters: SimulationParams,
+    windows: _SharedWindows,
 ) -> Iterator[tuple[TradeSetKey, TradeTable]]:
     """The trades of every key of one setting; entries that keys share are looked up once."""
     own = [key for key in parameters.keys if key.setting == setting]
+    most_stop_pct = parameters.settings[setting].max_stop_pct
     for kind in sorted({key.rules.entry for key in own}):
-        symbols = [_symbol_purchases(panel, row, bases, kind, parameters) for row, bases in followed]
-        window = trade_window(symbols, kind, parameters.most_sessions, parameters.averages, parameters.fills)
+        parts = (windows.of(row, bases, kind) for row, bases in followed)
+        window = stacked_windows(part for part in parts if part is not None)
         for key in own:
             if key.rules.entry is kind:
-                thresholds = parameters.settings[setting]
-                yield (
-                    key,
-                    (
-                        TradeTable()
-                        if window is None
-                        else simulate_trades(window, key.rules, thresholds.max_stop_pct)
-                    ),
-                )
+                found = None if window is None else simulate_trades(window, key.rules, most_stop_pct)
+                yield key, found or TradeTable()
 
 
 def _symbol_purchases(

@@ -68,17 +68,17 @@ def trade_window(
     fills: FillRules,
 ) -> TradeWindow | None:
     """The matrices of all purchases; None where there is none."""
-    parts = [
-        _symbol_window(symbol, kind, most_sessions, tuple(averages), fills)
+    return stacked_windows(
+        symbol_window(symbol, kind, most_sessions, tuple(averages), fills)
         for symbol in found
         if symbol.purchases
-    ]
-    return _stacked(parts) if parts else None
+    )
 
 
-def _symbol_window(
+def symbol_window(
     symbol: SymbolPurchases, kind: EntryKind, most_sessions: int, averages: tuple[int, ...], fills: FillRules
 ) -> TradeWindow:
+    """The matrices of one symbol's purchases, of which there is at least one."""
     bars, first = symbol.bars, kind.first_bar
     at = np.array([purchase.bar for purchase in symbol.purchases])
     places = at[:, None] + np.arange(first, most_sessions + 1)[None, :]
@@ -116,7 +116,11 @@ def _trailing_mean(sums: FloatArray, length: int) -> FloatArray:
     return means
 
 
-def _stacked(parts: Sequence[TradeWindow]) -> TradeWindow:
+def stacked_windows(windows: Iterable[TradeWindow]) -> TradeWindow | None:
+    """The matrices of several symbols as one; None where there are none."""
+    parts = list(windows)
+    if not parts:
+        return None
     joined = {
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in TradeWindow._fields
