@@ -18,8 +18,8 @@ async def _add(daemon: Daemon, session: str, quantity: int) -> None:
     await _send(daemon, trade)
 
 
-async def _send(daemon: Daemon, trade: dict[str, object]) -> None:
-    url = f"http://127.0.0.1:{daemon.port}/api/positions"
+async def _send(daemon: Daemon, trade: dict[str, object], path: str = "") -> None:
+    url = f"http://127.0.0.1:{daemon.port}/api/positions{path}"
     async with (
         aiohttp.ClientSession() as http,
         http.post(url, json=trade, headers=daemon.authorization()) as answer,
@@ -45,7 +45,7 @@ async def test_holdings_are_compared_with_the_stored_trades(tmp_path: Path, port
         assert [(row["at_broker"], row["in_trades"]) for row in found["differences"]] == [(10, 6)]
         assert [(lot["symbol"], lot["entry"]) for lot in found["unknown_lots"]] == [("NSE:BETA", 50.0)]
         await _add(daemon, day, 4)
-        await _send(daemon, {"symbol": "NSE:BETA", "session": day, "stop": 45.0})
+        await _send(daemon, {"symbol": "NSE:BETA", "session": day, "stop": 45.0}, "/holding")
         code, found = await daemon.get("/api/broker")
         assert (code, found["agrees"], found["notices"]) == (200, True, [])
         assert await call("positions", "broker", "--config", path) == EXIT_OK

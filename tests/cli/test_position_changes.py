@@ -48,6 +48,9 @@ async def test_a_holding_is_added_without_shares_and_price(tmp_path: Path) -> No
     portfolio = FakePortfolio()
     assert await _run(tmp_path, portfolio, "add", "AAA", "--date", SESSION, "--stop", 45) == EXIT_OK
     assert [change[:2] for change in portfolio.changes] == [("add holding", "NSE:AAA")]
+    for words in (("--price", 4), ("--quantity", 4), ("--sell",)):
+        assert await _run(tmp_path, portfolio, "add", "AAA", "--date", SESSION, *words) == EXIT_BAD_INPUT
+    assert len(portfolio.changes) == 1
 
 
 async def test_rows_of_a_file_that_were_refused_are_named(tmp_path: Path, capsys: Capture) -> None:

@@ -20,7 +20,7 @@ from vcpd.domain.bars import BarSeries
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import build_panel
 from vcpd.domain.portfolio import Fill, Lot, Side
-from vcpd.domain.position_notes import CompanyNote
+from vcpd.domain.position_notes import CompanyNote, PurchaseNote
 from vcpd.domain.runs import Outcome
 from vcpd.jobs.position_judge import PositionJudge
 from vcpd.jobs.positions import Positions
@@ -112,6 +112,22 @@ async def test_a_split_in_the_middle_of_a_position_carries_shares_and_stop_throu
     (alert,) = account.notifier.published.values()
     assert (alert.session, alert.facts["rule"], alert.facts["sell"]) == (DAYS[-2], "initial stop", 100)
     assert alert.facts["result_r"] == pytest.approx(-2.0)
+
+
+async def test_a_position_says_how_far_stop_and_averages_are_and_what_base_it_was_bought_from(
+    account: Account,
+) -> None:
+    """A close of 90 over a stop of 81; the average of 20 sessions is 99 after two closes of 90."""
+    footprint = "12W 25/6 3T"
+    account.notes.at_purchase = [PurchaseNote(symbol="NSE:FALL", session=OPENED, footprint=footprint)]
+    account.notes.known = {"NSE:FALL": CompanyNote(symbol="NSE:FALL", instrument_id=1)}
+    await account.fills.add([purchase(stop=81.0)])
+    await account.job(context(SESSION, "positions"))
+    assert account.reports.texts is not None
+    (position,) = json.loads(account.reports.texts.report)["positions"]
+    assert position["to_stop_pct"] == pytest.approx(10.0)
+    assert position["to_averages_pct"]["20"] == pytest.approx(-10.0)
+    assert position["bought_footprint"] == footprint
 
 
 async def test_what_a_missed_session_would_have_reported_is_reported_by_the_next(account: Account) -> None:

@@ -7,7 +7,13 @@ from typing import Final
 import msgspec
 
 from vcpd.analysis.heat import UNKNOWN_SECTOR
-from vcpd.analysis.position_measures import PositionMeasures, PositionWindow, measure_position, window_of
+from vcpd.analysis.position_measures import (
+    PERCENT,
+    PositionMeasures,
+    PositionWindow,
+    measure_position,
+    window_of,
+)
 from vcpd.analysis.sell_rules import HeldLot, RuleReading, SellRuleSettings, next_rule, read_rules
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.portfolio import Lot
@@ -16,13 +22,14 @@ SELLING_STOPS: Final = frozenset({"initial_stop", "breakeven", "trailing_average
 
 
 class SymbolNotes(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a held company beside its bars; `pivots` by the day of the purchase."""
+    """What is known of a held company beside its bars; pivots and footprints by the day of the purchase."""
 
     sector: str = UNKNOWN_SECTOR
     results_in_sessions: int | None = None
     base_state: str | None = None
     footprint: str | None = None
     pivots: Mapping[date, float] = {}
+    footprints: Mapping[date, str] = {}
     is_listed: bool = True
 
 
@@ -34,6 +41,9 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     next_rule: RuleReading | None
     stop: float | None
     notes: SymbolNotes = SymbolNotes()
+    to_stop_pct: float | None = None  # from the close down to `stop`, in percent of the close
+    to_averages_pct: Mapping[int, float] = {}  # the same down to each average; below 0 where it lies above
+    bought_footprint: str | None = None  # of the base that it was bought from
 
     @property
     def firing(self) -> tuple[RuleReading, ...]:
@@ -60,7 +70,18 @@ def judge_window(
     )
     readings = read_rules(held, rules)
     stop = stop_of(readings, measures.close)
-    return Position(measures=measures, rules=readings, next_rule=next_rule(readings), stop=stop, notes=known)
+    return Position(
+        measures=measures,
+        rules=readings,
+        next_rule=next_rule(readings),
+        stop=stop,
+        notes=known,
+        to_stop_pct=None if stop is None else PERCENT * (1 - stop / measures.close),
+        to_averages_pct={
+            length: PERCENT * (1 - mean / measures.close) for length, mean in measures.averages.items()
+        },
+        bought_footprint=None if lot.opened is None else known.footprints.get(lot.opened),
+    )
 
 
 def stop_of(rules: Sequence[RuleReading], close: float) -> float | None:

@@ -96,7 +96,10 @@ def symbol_notes(
 ) -> Mapping[str, SymbolNotes]:
     """What is known of each held company, with the pivot that it was bought at by day."""
     pivots: dict[str, dict[date, float]] = {}
+    footprints: dict[str, dict[date, str]] = {}
     for purchase in purchases:
+        if purchase.footprint is not None:
+            footprints.setdefault(purchase.symbol, {})[purchase.session] = purchase.footprint
         if purchase.pivot is not None:
             pivots.setdefault(purchase.symbol, {})[purchase.session] = purchase.pivot
     held = {lot.symbol for lot in book.lots}
@@ -107,6 +110,7 @@ def symbol_notes(
             base_state=company.state,
             footprint=company.footprint,
             pivots=pivots.get(company.symbol, {}),
+            footprints=footprints.get(company.symbol, {}),
             is_listed=company.is_listed,
         )
         for company in companies

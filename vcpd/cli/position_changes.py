@@ -131,7 +131,11 @@ def _add_rules(nested: Subparsers) -> argparse.ArgumentParser:
 
 
 def add_fill(arguments: argparse.Namespace) -> int:
-    """Add one trade."""
+    """Add one trade. BadInputError for a price without a quantity, and the other way round."""
+    if arguments.price is None and arguments.quantity is None and not arguments.sell:
+        return _add_holding(arguments)
+    if arguments.price is None or arguments.quantity is None:
+        raise BadInputError("--price and --quantity: expected both, or neither for what the broker holds")
     body = {
         "symbol": arguments.symbol,
         "session": arguments.date or _today(),
@@ -143,6 +147,18 @@ def add_fill(arguments: argparse.Namespace) -> int:
         "rules": arguments.rules,
     }
     return _send(arguments, "/api/positions", body)
+
+
+def _add_holding(arguments: argparse.Namespace) -> int:
+    """Add the purchase of a holding that has no stored trades."""
+    body = {
+        "symbol": arguments.symbol,
+        "session": arguments.date or _today(),
+        "stop": arguments.stop,
+        "note": arguments.note,
+        "rules": arguments.rules,
+    }
+    return _send(arguments, "/api/positions/holding", body)
 
 
 def import_trades(arguments: argparse.Namespace) -> int:

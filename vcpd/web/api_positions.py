@@ -25,7 +25,6 @@ TRADES_LIMIT_KB: Final = 4096  # of an upload: some ten thousand trades
 CHANGE_TIMEOUT_S: Final = 60.0
 MAX_POINTS: Final = 2_000
 POINTS: Final = IntParameter("sessions", "Number of newest sessions.", low=1, high=MAX_POINTS, default=252)
-NOT_WHOLE: Final = "quantity and price: expected both, or neither for a purchase that the broker holds"
 MAX_TRADES: Final = 100_000
 ONLY_SYMBOL: Final = SymbolParameter("symbol", "Only trades of this symbol, with or without its exchange.")
 TRADES: Final = IntParameter("trades", "Number of newest trades; 0: all.", low=0, high=MAX_TRADES, default=0)
@@ -76,17 +75,23 @@ class HeatView(msgspec.Struct, frozen=True):
 
 
 class FillRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A purchase or a sale at the price of its day; `stop` is the initial one of a purchase.
-
-    Without `quantity` and `price` it is the purchase of a holding that the broker reports and of which no
-    trade is stored.
-    """
+    """A purchase or a sale at the price of its day; `stop` is the initial one of a purchase."""
 
     symbol: Symbol
     session: date
-    quantity: Quantity | None = None
-    price: Price | None = None
+    quantity: Quantity
+    price: Price
     side: Side = Side.BUY
+    stop: Price | None = None
+    rules: RuleSet = DEFAULT_RULES
+    note: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+
+
+class HoldingRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The purchase of a holding that the broker reports without stored trades, at its average price."""
+
+    symbol: Symbol
+    session: date
     stop: Price | None = None
     rules: RuleSet = DEFAULT_RULES
     note: Annotated[str, msgspec.Meta(max_length=1000)] = ""
@@ -167,22 +172,18 @@ def _trade_routes(context: WebContext) -> list[web.RouteDef]:
     async def add(request: web.Request) -> web.Response:
         """Add a purchase or a sale."""
         given = await read_body(request, FillRequest)
-        is_holding = given.quantity is None and given.price is None and given.side is Side.BUY
-        if not is_holding and (given.quantity is None or given.price is None):
-            raise HttpError(400, NOT_WHOLE)
         fill = Fill(
             symbol=_full_symbol(request, given.symbol),
             session=given.session,
             side=given.side,
-            quantity=int(given.quantity or 0),
-            price=given.price or 0.0,
+            quantity=int(given.quantity),
+            price=given.price,
             stop=given.stop,
             note=given.note,
             rules=given.rules,
             trade_id="",
         )
-        change = context.portfolio.add_holding if is_holding else context.portfolio.add
-        return await _changed(change(fill))
+        return await _changed(context.portfolio.add(fill))
 
     @route("POST", "/api/positions/import", body=TradeUpload, body_limit_kb=TRADES_LIMIT_KB, **CHANGE)
     async def import_trades(request: web.Request) -> web.Response:
@@ -201,7 +202,24 @@ def _trade_routes(context: WebContext) -> list[web.RouteDef]:
 
 
 def _purchase_routes(context: WebContext) -> list[web.RouteDef]:
-    """The routes that change stop and rules of stored purchases."""
+    """The routes that give a holding its purchase, and that change stop and rules of purchases."""
+
+    @route("POST", "/api/positions/holding", body=HoldingRequest, **CHANGE)
+    async def holding(request: web.Request) -> web.Response:
+        """Give a holding without stored trades its day and its stop; shares and price are the broker's."""
+        given = await read_body(request, HoldingRequest)
+        fill = Fill(
+            symbol=_full_symbol(request, given.symbol),
+            session=given.session,
+            side=Side.BUY,
+            quantity=0,
+            price=0.0,
+            stop=given.stop,
+            note=given.note,
+            rules=given.rules,
+            trade_id="",
+        )
+        return await _changed(context.portfolio.add_holding(fill))
 
     @route("POST", "/api/positions/stop", body=StopRequest, **CHANGE)
     async def stop(request: web.Request) -> web.Response:
@@ -217,7 +235,7 @@ def _purchase_routes(context: WebContext) -> list[web.RouteDef]:
         symbol = _full_symbol(request, given.symbol)
         return await _changed(context.portfolio.set_rules(symbol, given.rules, given.session))
 
-    return [stop, rules]
+    return [holding, stop, rules]
 
 
 def _json(body: bytes) -> web.Response:

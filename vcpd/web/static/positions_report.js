@@ -35,12 +35,12 @@ export function heldLots(held) {
 const ruleSet = ({ rules }) => (rules && rules !== "default" ? `rules ${rules}` : null);
 const remark = (text) => h("span", { class: "muted" }, ` ${text}`);
 
-function lotRow({ measures, stop, next_rule: rule }) {
+function lotRow({ measures, stop, to_stop_pct: away, next_rule: rule }) {
   const { lot, close } = measures;
   return h("tr", {},
     h("td", {}, h("a", { href: address(lot.symbol) }, bare(lot.symbol)), [measures.provisional ? "provisional" : null, ruleSet(lot)].filter(Boolean).map(remark)),
     cells([opened(lot), whole(lot.quantity), price(lot.entry), price(close), percent(100 * (close / lot.entry - 1))]),
-    h("td", { class: "in-r" }, inR(measures.result_r), resultBar(measures.result_r)), h("td", {}, price(stop)),
+    h("td", { class: "in-r" }, inR(measures.result_r), resultBar(measures.result_r)), h("td", { title: away === null || away === undefined ? "" : `${percent(away)} below the close` }, price(stop)),
     h("td", { class: rule?.fires ? "down" : null, title: rule?.text ?? "" }, ruleInWords(rule)));
 }
 

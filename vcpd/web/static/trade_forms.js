@@ -11,7 +11,11 @@ export function addForm(message, renew) {
     input("stop", "number", { min: 0, required: false, placeholder: "initial stop" }),
     input("rules", "text", { required: false, maxlength: 40, list: "rule-sets", placeholder: "set of rules" }),
     h("button", { type: "submit", class: "primary" }, "Add"));
-  const submit = (form) => change(form, message, renew, "api/positions", () => tradeOf(Object.fromEntries(new FormData(form))));
+  const submit = (form) => {
+    const given = Object.fromEntries(new FormData(form));
+    const isHolding = given.side === "buy" && !given.shares && !given.price;
+    return isHolding ? change(form, message, renew, "api/positions/holding", () => holdingOf(given)) : change(form, message, renew, "api/positions", () => tradeOf(given));
+  };
   return h("form", { id: "add-trade", class: "card scan", onsubmit: submitting(submit) }, h("h2", {}, "Add a trade"),
     h("p", { class: "muted" }, "Without shares and price: the purchase of a holding that the broker reports, at its average price."), fields);
 }
@@ -39,11 +43,12 @@ const input = (name, type, more = {}) => h("input", { name, type, "aria-label": 
 
 const numberOf = (text) => (text ? Number(text) : null);
 
-const tradeOf = (given) => ({
-  symbol: fullSymbol(given.symbol.trim().toUpperCase()), session: given.date, side: given.side,
-  quantity: numberOf(given.shares), price: numberOf(given.price), stop: numberOf(given.stop),
+const holdingOf = (given) => ({
+  symbol: fullSymbol(given.symbol.trim().toUpperCase()), session: given.date, stop: numberOf(given.stop),
   ...(given.rules.trim() ? { rules: given.rules.trim() } : {}),
 });
+
+const tradeOf = (given) => ({ ...holdingOf(given), side: given.side, quantity: numberOf(given.shares), price: numberOf(given.price) });
 
 const rulesOf = (given) => ({ symbol: fullSymbol(given.symbol.trim().toUpperCase()), rules: given.rules.trim(), session: given.date || null });
 
