@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import os
 import sys
-from datetime import datetime
 from getpass import getpass
 from pathlib import Path
 from typing import Final
@@ -38,16 +37,11 @@ from vcpd.core.errors import BadInputError, UnavailableError, VcpdError
 from vcpd.core.supervised_tasks import force_exit
 from vcpd.kite.auth import KiteSession, parse_request_token
 from vcpd.ports import Clock
-from vcpd.runtime.clock import VirtualClock, WallClock
+from vcpd.runtime.clock import WallClock, make_clock
 from vcpd.store.run_as import make_folder_like_parent
 from vcpd.web.sign_in import MIN_PASSWORD_CHARACTERS, hash_password
 
 REAL_LIMITS_VARIABLE: Final = "VCPD_SANDBOX__REAL_LIMITS"
-
-
-def make_clock(now: datetime | None, speed: float, since: datetime | None) -> Clock:
-    """The wall clock, or the virtual one that the arguments describe."""
-    return WallClock() if now is None else VirtualClock(now, speed, since)
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:

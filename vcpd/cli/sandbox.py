@@ -14,11 +14,10 @@ import uvloop
 
 from vcpd.cli.command import EXIT_OK, add_clock_arguments, add_config_argument, configuration_path, set_action
 from vcpd.cli.config import load_named
-from vcpd.cli.run import make_clock
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
 from vcpd.ports import Clock
-from vcpd.runtime.clock import VirtualClock
+from vcpd.runtime.clock import VirtualClock, make_clock
 from vcpd.runtime.process_tuning import exit_with_parent, freeze_gc, trim_heap, tune_malloc
 from vcpd.sandbox.exchange import start_server
 from vcpd.sandbox.historical import HistoricalMarket

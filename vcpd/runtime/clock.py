@@ -51,3 +51,8 @@ class VirtualClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds) / self.speed)
+
+
+def make_clock(now: datetime | None, speed: float, since: datetime | None) -> WallClock | VirtualClock:
+    """The wall clock, or the virtual one that starts at `now`."""
+    return WallClock() if now is None else VirtualClock(now, speed, since)
