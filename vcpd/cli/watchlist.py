@@ -19,8 +19,9 @@ from vcpd.cli.command import (
 )
 from vcpd.cli.output import number_text, print_data
 from vcpd.cli.tables import print_table
-from vcpd.cli.watchlist_changes import LIST_HELP, add_change_actions
-from vcpd.cli.watchlist_notes import add_note_actions
+from vcpd.cli.watchlist_changes import LIST_HELP
+from vcpd.cli.watchlist_changes import add_watchlist_arguments as add_change_actions
+from vcpd.cli.watchlist_notes import add_watchlist_arguments as add_note_actions
 from vcpd.core.atomic_file import write_atomic
 from vcpd.domain.watchlist_files import ListFormat
 from vcpd.domain.watchlist_view import WatchedSymbol, WatchlistView

@@ -26,7 +26,7 @@ LIST_HELP: Final = "name of a list; `starred` is the list of the stars"
 SYMBOL_HELP: Final = "such as INFY or NSE:INFY"
 
 
-def add_change_actions(nested: Subparsers) -> None:
+def add_watchlist_arguments(nested: Subparsers) -> None:
     """The actions below `vcpd watchlist` that change something."""
     for action in (*_list_actions(nested), *_symbol_actions(nested)):
         add_config_argument(action, nested=True)

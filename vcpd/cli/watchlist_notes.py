@@ -22,7 +22,7 @@ COLUMNS: Final = ("symbol", "star", "seen", "note")
 STAR: Final = "*"
 
 
-def add_note_actions(nested: Subparsers) -> None:
+def add_watchlist_arguments(nested: Subparsers) -> None:
     """The actions below `vcpd watchlist` for notes, stars and what was looked at."""
     note = add_command(
         nested,
