@@ -190,7 +190,7 @@ async def test_an_evening_without_any_quote_is_served_by_candles(problem: VcpdEr
 async def test_quotes_that_come_in_part_leave_only_the_rest_to_candles(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("vcpd.jobs.quote_snapshot.MAX_QUOTES_PER_REQUEST", 2)
+    monkeypatch.setattr("vcpd.domain.instruments.MAX_QUOTES_PER_REQUEST", 2)
     sample = await settled_sample()
     sample.clock.at, sample.market.quoted_session = NEXT_EVENING, NEXT_SESSION
     sample.market.unanswered = {"NSE:B"}

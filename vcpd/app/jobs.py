@@ -30,7 +30,7 @@ from vcpd.jobs.position_judge import PositionJudge
 from vcpd.jobs.positions import Positions
 from vcpd.jobs.price_levels import LevelReader, ReportReachedLevels
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
-from vcpd.jobs.quoted_facts import QuotedFacts
+from vcpd.jobs.quoted_facts import QuotedFacts, QuotedFactsSource
 from vcpd.jobs.scan import Scan, ScanEvaluator
 from vcpd.jobs.scan_library import ScanLibrary
 from vcpd.jobs.screen import ScoreRisk, Screen
@@ -184,8 +184,10 @@ class JobFactory:
         refresh = PanelRefresh(
             self.panels, self.workers, storage.quarantine, flags, self.market.history_flags
         )
-        source, calendar = self.market.facts or quoted, configuration.calendar
-        facts = None if source is None else FactsSync(source, storage.facts, calendar)
+        source = self.market.facts
+        if quoted is not None:
+            source = QuotedFactsSource(quoted, market, universe, finality, clock)
+        facts = None if source is None else FactsSync(source, storage.facts, configuration.calendar)
         return (
             Collect(universe, storage.bars, history, quotes, refresh, finality, clock, facts),
             Reconcile(universe, storage.bars, history, refresh, finality, clock),

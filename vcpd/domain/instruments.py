@@ -1,12 +1,13 @@
 """Instruments as the exchange lists them and as the store keeps them; quotes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
+T = TypeVar("T")
 EQUITY_SERIES: Final = ("EQ", "BE", "BZ", "SM", "ST", "SZ")  # of shares; the most ordinary first
 TRADE_FOR_TRADE_SERIES: Final = ("BE", "BZ")  # of the main board: no purchase is sold on the same day
 TRADE_FOR_TRADE_OF_ALL_BOARDS: Final = frozenset(
@@ -184,3 +185,9 @@ def is_same_symbol(text: str, other: str) -> bool:
     other_exchange, _, other_name = plain_symbol(other).rpartition(":")
     exchanges = {one_exchange, other_exchange} - {""}
     return one_name == other_name and len(exchanges) <= 1
+
+
+def quote_batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Symbols or instruments in groups that one request for quotes may name."""
+    for start in range(0, len(items), MAX_QUOTES_PER_REQUEST):
+        yield items[start : start + MAX_QUOTES_PER_REQUEST]

@@ -1,6 +1,6 @@
 """Turn quotes into the bars of one session, or into live prices."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -9,7 +9,7 @@ import numpy as np
 
 from vcpd.core.errors import NeedsLoginError, RetryableError, VcpdError
 from vcpd.domain.bars import BAR_DTYPE, BarTable, RecordArray
-from vcpd.domain.instruments import MAX_QUOTES_PER_REQUEST, Quote, StoredInstrument, share_class
+from vcpd.domain.instruments import Quote, StoredInstrument, quote_batches, share_class
 from vcpd.domain.live import LivePrices
 from vcpd.domain.runs import Progress
 from vcpd.jobs.fetch import BarWriter, CollectStats
@@ -73,7 +73,7 @@ class QuoteSnapshot:
         before = stats.counts["swept"]
         unquoted: set[str] = set()
         failure: VcpdError | None = None
-        for part in _batches(instruments):
+        for part in quote_batches(instruments):
             try:
                 unquoted |= await self._fetch_batch(part, session, stats)
             except NeedsLoginError:
@@ -141,11 +141,6 @@ def bars_from_quotes(
 def _has_bar(instrument: StoredInstrument, quote: Quote, session: date) -> bool:
     traded = instrument.instrument.is_index or quote.volume != 0
     return traded and quote.day_text == session.isoformat()
-
-
-def _batches(instruments: Sequence[StoredInstrument]) -> Iterator[Sequence[StoredInstrument]]:
-    for start in range(0, len(instruments), MAX_QUOTES_PER_REQUEST):
-        yield instruments[start : start + MAX_QUOTES_PER_REQUEST]
 
 
 def prices_from_quotes(quotes: Iterable[Quote], zone: ZoneInfo) -> LivePrices:

@@ -13,7 +13,7 @@ from vcpd.core.errors import NeedsLoginError, VcpdError
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.broker import BrokerAccount
 from vcpd.domain.exchange import Exchange
-from vcpd.domain.instruments import MAX_QUOTES_PER_REQUEST, Instrument, Quote
+from vcpd.domain.instruments import Instrument, Quote, quote_batches
 from vcpd.domain.live import MinuteVolumes
 from vcpd.kite import instrument_wire, portfolio_wire, wire
 from vcpd.kite.auth import KiteSession
@@ -80,11 +80,8 @@ class KiteClient:
     async def quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
         """Quotes by symbol; unknown ones are absent. 500 symbols a request."""
         wanted = list(dict.fromkeys(symbols))
-        batches = [
-            wanted[at : at + MAX_QUOTES_PER_REQUEST] for at in range(0, len(wanted), MAX_QUOTES_PER_REQUEST)
-        ]
         found: dict[str, Quote] = {}
-        for batch in batches:
+        for batch in quote_batches(wanted):
             query = tuple(("i", symbol) for symbol in batch)
             call = ApiRequest("/quote", "/quote", RequestKind.QUOTE, query=query)
             answer = await self._request(call, _inline(wire.decode_quotes))
