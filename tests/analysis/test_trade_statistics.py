@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from vcpd.analysis.trade_statistics import (
     LEAST_TRADES,
+    MOST_DRAWN,
     TradeColumns,
     holding_time,
     longest_run,
@@ -70,6 +71,24 @@ def test_the_interval_holds_the_mean_and_narrows_with_more_trades() -> None:
     narrow_low, narrow_high = (bound or 0.0 for bound in mean_interval(many))
     assert low < few.mean() < high
     assert 0 < narrow_high - narrow_low < 0.5 * (high - low)
+
+
+@pytest.mark.parametrize("count", [MOST_DRAWN + 1, 300, 2_000])
+@pytest.mark.parametrize("seed", range(3))
+def test_computed_bounds_of_many_trades_are_those_of_draws(count: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    results = np.where(
+        random.random(count) < 0.6, random.normal(-0.9, 0.3, count), random.exponential(2.5, count)
+    )
+    drawn = np.percentile(random.choice(results, (20_000, count)).mean(1), (2.5, 97.5))
+    low, high = (bound or 0.0 for bound in mean_interval(results))
+    width = drawn[1] - drawn[0]
+    assert low == pytest.approx(drawn[0], abs=0.03 * width)
+    assert high == pytest.approx(drawn[1], abs=0.03 * width)
+
+
+def test_many_equal_results_have_no_spread() -> None:
+    assert mean_interval(np.full(200, 1.5)) == (1.5, 1.5)
 
 
 def test_streaks() -> None:

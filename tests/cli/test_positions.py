@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.cli.bar_files import LAST, write_bars
@@ -108,6 +110,29 @@ def test_the_journal_as_csv_and_as_tables(bars: Path, trades: Path, capsys: Capt
     assert (row["symbol"], row["quantity"], row["note"]) == ("AAA", "40", "first")
     assert _run("journal", "--trades", trades, "--bars", bars) == EXIT_OK
     assert "1 trades with a known R are too few for an interval" in capsys.readouterr().out
+
+
+def test_the_journal_as_a_file(bars: Path, trades: Path, tmp_path: Path, capsys: Capture) -> None:
+    file, words = tmp_path / "journal.parquet", ("journal", "--trades", trades, "--bars", bars, "-o")
+    assert _run(*words, file) == EXIT_OK
+    assert capsys.readouterr().out == f"{file}: 1 closed trades\n"
+    (row,) = pl.read_parquet(file).to_dicts()
+    assert (row["symbol"], row["quantity"], row["note"]) == ("AAA", 40, "first")
+    assert isinstance(row["closed"], date)
+    assert _run(*words, tmp_path / "journal.txt") == EXIT_BAD_INPUT
+    assert "expected a name that ends in .parquet or .csv" in capsys.readouterr().err
+    assert not (tmp_path / "journal.txt").exists()
+
+
+def test_a_journal_without_closed_trades_writes_no_file(
+    bars: Path, series: BarSeries, tmp_path: Path, capsys: Capture
+) -> None:
+    trades = tmp_path / "held.csv"
+    trades.write_text(f"{HEADER}AAA,{series.sessions[-9].item()},buy,10,{float(series.close[-9])},,\n")
+    file = tmp_path / "journal.csv"
+    assert _run("journal", "--trades", trades, "--bars", bars, "-o", file) == EXIT_BAD_INPUT
+    assert not file.exists()
+    assert "no trade is closed yet" in capsys.readouterr().err
 
 
 def test_a_split_is_named_where_it_is_missing_and_applied_where_it_is_given(

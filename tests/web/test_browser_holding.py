@@ -1,17 +1,18 @@
 """What is held, on the chart of its symbol: markers of trades, the stop, and a picture without either."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import pytest
 from msgspec import structs
 
-from tests.fakes.positions import FakePositionReports
+from tests.fakes.positions import FakePortfolio, FakePositionReports
 from tests.web.browser import NARROW, WIDE, Browser
 from tests.web.showroom import SESSION, account
+from vcpd.domain.portfolio import Fill
 from vcpd.web.context import WebContext
 
 MODULE: Final = "return import('./static/{name}.js').then((made) => made.{call})"
@@ -144,3 +145,35 @@ def module(browser: Browser, name: str, call: str, *arguments: object) -> Any:
     """What an exported function of the page's modules gives."""
     script = "const arguments_ = [...arguments]; " + MODULE.format(name=name, call=call)
     return browser.run(script, *arguments)
+
+
+def fill_form(browser: Browser, form: str, fields: Mapping[str, str]) -> None:
+    browser.until(lambda: browser.count(form), f"the form {form}")
+    for name, text in fields.items():
+        browser.run(f"document.querySelector('{form} [name={name}]').value = '{text}'")
+    browser.click(f"{form} button")
+
+
+def test_a_set_of_sell_rules_is_chosen_after_a_login(
+    browser: Browser, address: str, given: WebContext
+) -> None:
+    browser.open(f"{address}/#/positions")
+    fill_form(browser, "#choose-rules", {"symbol": "alpha", "rules": "patient", "date": "2025-06-10"})
+    browser.log_in()
+    browser.reads("#position-change", "1 purchases changed")
+    portfolio = cast("FakePortfolio", given.portfolio)
+    assert portfolio.changes == [("rules", "NSE:ALPHA", ("patient", date(2025, 6, 10)))]
+
+
+def test_a_holding_is_given_its_purchase_without_shares_and_price(
+    browser: Browser, address: str, given: WebContext
+) -> None:
+    browser.open(f"{address}/#/positions")
+    fill_form(browser, "#add-trade", {"symbol": "alpha", "date": "2025-06-10", "stop": "95"})
+    browser.log_in()
+    browser.reads("#position-change", "1 added")
+    portfolio = cast("FakePortfolio", given.portfolio)
+    ((action, symbol, fill),) = portfolio.changes
+    assert (action, symbol) == ("add holding", "NSE:ALPHA")
+    assert isinstance(fill, Fill)
+    assert (fill.stop, fill.session) == (95.0, date(2025, 6, 10))

@@ -1,6 +1,8 @@
 """`vcpd journal`: closed trades with what became of them, and their statistics."""
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -17,6 +19,7 @@ from vcpd.cli.local import add_bars_arguments, load_panel
 from vcpd.cli.output import number_text, print_data
 from vcpd.cli.positions import add_trades_arguments, read_book
 from vcpd.cli.tables import print_table
+from vcpd.core.errors import BadInputError
 
 COLUMNS: Final = (
     "symbol", "opened", "closed", "days", "shares", "entry", "exit", "profit", "charges", "R", "best R",
@@ -33,14 +36,33 @@ def add_journal_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, journal, "vcpd journal --csv\nvcpd journal --trades tradebook.csv --bars bars.parquet")
     add_trades_arguments(parser)
     add_bars_arguments(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write the closed trades into this file, .parquet or .csv, completely or not at all",
+    )
 
 
 def journal(arguments: argparse.Namespace) -> int:
-    """As tables, CSV or JSON; of the daemon's store, or of --trades over --bars."""
+    """As tables, CSV, JSON or a file; of the daemon's store, or of --trades over --bars."""
     found = _journal_of_files(arguments) if arguments.trades or arguments.bars else _stored_journal(arguments)
-    if not print_data(arguments, found, found.entries):
+    if arguments.output is not None:
+        _write_entries(arguments.output, found.entries)
+    elif not print_data(arguments, found, found.entries):
         print_journal(found)
     return EXIT_OK
+
+
+def _write_entries(path: Path, entries: Sequence[JournalEntry]) -> None:
+    """BadInputError where there are none: a file without rows would have no columns."""
+    from vcpd.store.table_files import results_frame, write_frame  # noqa: PLC0415 - heavy, for files alone
+
+    if not entries:
+        raise BadInputError(f"{path}: no trade is closed yet, nothing was written")
+    write_frame(path, results_frame(entries))
+    print(f"{path}: {len(entries):,} closed trades")
 
 
 def _journal_of_files(arguments: argparse.Namespace) -> Journal:
