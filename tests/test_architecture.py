@@ -66,7 +66,7 @@ def test_statements_live_in_sql_files() -> None:
 
 
 def test_each_module_with_long_tests_is_named_in_the_contributors_guide() -> None:
-    marker = "@pytest.mark." + "long"
+    marker = "pytest.mark." + "long"
     paths = (ROOT / "tests").rglob("test_*.py")
     long = {str(path.relative_to(ROOT)) for path in paths if marker in path.read_text(encoding="utf-8")}
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

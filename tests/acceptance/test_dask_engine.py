@@ -5,10 +5,13 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.daemon import Daemon, outcomes, running, write_configuration
 from tests.acceptance.quick_market import Section, quick_market
 from tests.runtime.dask_processes import DaskProcesses, dask_processes
 
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 LONG_S = 100.0  # far more than a busy machine needs
 NOW = "2026-11-21T12:00:00+05:30"  # a Saturday: no session runs
 DONE = {"collect": "done", "screen": "done", "risk": "done"}

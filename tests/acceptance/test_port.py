@@ -60,14 +60,20 @@ class Evening:
         return body
 
     async def measured(self) -> None:
-        """Until the daemon, which looks every few seconds, has counted the evening's runs."""
+        """Until the daemon, which looks every few seconds, has counted the evening's runs and symbols."""
         async with asyncio.timeout(READY_S):
-            while await self._runs_done() < len(DONE):  # noqa: ASYNC110 - another process has no events
+            while not await self._is_counted():  # noqa: ASYNC110 - another process has no events
                 await asyncio.sleep(0.1)
+
+    async def _is_counted(self) -> bool:
+        return await self._runs_done() >= len(DONE) and await self._symbols() > 0
 
     async def _runs_done(self) -> int:
         done: int = (await self.get("/api/performance/summary"))["runs"].get("done", 0)
         return done
+
+    async def _symbols(self) -> float:
+        return (await _metrics(self.daemon))["vcpd_symbols",]
 
     async def execute(self, sql: str) -> None:
         connection = await asyncpg.connect(self.dsn.reveal())
