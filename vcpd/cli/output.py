@@ -2,11 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+NOT_TAKEN_SHOWN: Final = 20
 
 
 def print_json(value: Any) -> None:
@@ -27,6 +29,17 @@ def print_data(arguments: argparse.Namespace, document: Any, items: Sequence[Any
         rows = [msgspec.to_builtins(item) for item in items]
         sys.stdout.write(rows_frame(rows).write_csv() if rows else "")
     return bool(arguments.json or arguments.csv)
+
+
+def print_not_taken(rows: Sequence[Mapping[str, str]], verdict: str, more: str) -> None:
+    """Name on standard error the first rows of a file that were not taken, each with its place and reason.
+
+    `verdict` is such as `refused`; `more` says in the last line what the others are, such as `rows refused`.
+    """
+    for row in rows[:NOT_TAKEN_SHOWN]:
+        print(f"vcpd: {verdict} {row['place']}: {row['reason']}", file=sys.stderr)
+    if len(rows) > NOT_TAKEN_SHOWN:
+        print(f"vcpd: and {len(rows) - NOT_TAKEN_SHOWN} more {more}", file=sys.stderr)
 
 
 def number_text(value: float | None, places: int = 2) -> str:

@@ -1,7 +1,6 @@
 """`vcpd positions add|import|remove|stop|rules`: change the trades that the daemon stores."""
 
 import argparse
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -19,13 +18,12 @@ from vcpd.cli.command import (
     positive_int_argument,
     positive_number_argument,
 )
-from vcpd.cli.output import print_json
+from vcpd.cli.output import print_json, print_not_taken
 from vcpd.core.csv_table import decode_csv
 from vcpd.core.errors import BadInputError
 from vcpd.domain.portfolio import DEFAULT_RULES
 from vcpd.runtime.clock import WallClock
 
-NOT_TAKEN_SHOWN: Final = 20
 SYMBOL_HELP: Final = "such as INFY or NSE:INFY"
 
 
@@ -224,7 +222,4 @@ def _print_change(change: dict[str, Any]) -> None:
     if change["judged"]:
         print(f"evaluated again after {change['judged']}: see `vcpd positions`")
     for word, rows in (("refused", change["refused"]), ("left out", change["left_out"])):
-        for row in rows[:NOT_TAKEN_SHOWN]:
-            print(f"vcpd: {word} {row['place']}: {row['reason']}", file=sys.stderr)
-        if len(rows) > NOT_TAKEN_SHOWN:
-            print(f"vcpd: and {len(rows) - NOT_TAKEN_SHOWN} more rows {word}", file=sys.stderr)
+        print_not_taken(rows, word, f"rows {word}")

@@ -1,7 +1,6 @@
 """`vcpd watchlist add|remove|rename|delete|import|level|remove-level|snooze`: change watch lists."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,11 +16,10 @@ from vcpd.cli.command import (
     positive_int_argument,
     positive_number_argument,
 )
-from vcpd.cli.output import print_json
+from vcpd.cli.output import print_json, print_not_taken
 from vcpd.core.csv_table import decode_csv
 from vcpd.core.errors import BadInputError
 
-NOT_TAKEN_SHOWN: Final = 20
 LIST_HELP: Final = "name of a list; `starred` is the list of the stars"
 SYMBOL_HELP: Final = "such as INFY or NSE:INFY"
 
@@ -163,7 +161,4 @@ def _print_change(change: dict[str, Any]) -> None:
     ]  # fmt: skip
     number = change["level_id"]
     print(f"level {number} is set" if number else ", ".join(counts) or "nothing changed")
-    for row in change["refused"][:NOT_TAKEN_SHOWN]:
-        print(f"vcpd: refused {row['place']}: {row['reason']}", file=sys.stderr)
-    if len(change["refused"]) > NOT_TAKEN_SHOWN:
-        print(f"vcpd: and {len(change['refused']) - NOT_TAKEN_SHOWN} more refused", file=sys.stderr)
+    print_not_taken(change["refused"], "refused", "refused")
