@@ -19,10 +19,12 @@ from tests.runtime.dask_processes import DaskProcesses, dask_processes, wait_unt
 from tests.runtime.panels import open_panel
 from vcpd.core.errors import UnavailableError
 from vcpd.domain.panel import PanelReference
+from vcpd.domain.runs import Progress
 from vcpd.ports import Workers
 from vcpd.runtime import dask_cluster, panel_blocks
 from vcpd.runtime import dask_workers as dask_workers_module
 from vcpd.runtime.dask_cluster import SentPanel
+from vcpd.runtime.dask_members import ClusterMembers
 from vcpd.runtime.dask_task import RemoteTask, installed_versions
 from vcpd.runtime.dask_workers import DaskWorkers
 from vcpd.runtime.settings import DaskSettings, WorkerSettings
@@ -70,16 +72,23 @@ async def test_killed_and_late_workers_lose_and_double_nothing_and_blocks_are_se
     cluster.wait_for_workers(1)
     marker, started = tmp_path / "killed", tmp_path / "started"
     async with dask_workers(cluster.address) as workers:
-        killed_once = await workers.map_panel(panels.die_once, panel, str(marker))
+        progress = Progress()
+        progress.begin(80, "computing")
+        killed_once = await workers.map_panel(panels.die_once, panel, str(marker), progress=progress)
         assert flat(killed_once) == list(range(40))
+        assert "1 died" in progress.text
+        parameters = (str(started), str(tmp_path / "go"))
         running = asyncio.create_task(
-            workers.map_panel(panels.wait_for_file, panel, (str(started), str(tmp_path / "go")))
+            workers.map_panel(panels.wait_for_file, panel, parameters, progress=progress)
         )
         await asyncio.to_thread(wait_until, started.exists)
         cluster.start_worker()
-        await asyncio.to_thread(cluster.wait_for_workers, 2)
+        await asyncio.to_thread(
+            wait_until, lambda: progress.text == "computing, 2 Dask workers, 1 died, 2 joined"
+        )
         for pid in await asyncio.to_thread(cluster.worker_pids):
             os.kill(pid, signal.SIGKILL)
+        await asyncio.to_thread(wait_until, lambda: "3 died" in progress.text)
         (tmp_path / "go").touch()
         assert flat(await running) == list(range(40))
     assert marker.exists()
@@ -112,12 +121,17 @@ async def test_a_scheduler_that_comes_back_is_used_again(
 ) -> None:
     cluster.start_worker()
     async with dask_workers(cluster.address) as workers:
-        before = await workers.map_panel(panels.closes, panel, 1.0)
+        progress = Progress()
+        before = await workers.map_panel(panels.closes, panel, 1.0, progress=progress)
         port = int(cluster.address.rsplit(":", 1)[1])
         cluster.end()
         await asyncio.to_thread(cluster.start_scheduler, port)
         cluster.start_worker()
-        assert await workers.map_panel(panels.closes, panel, 1.0) == before
+        with capture_logs() as lines:
+            assert await workers.map_panel(panels.closes, panel, 1.0, progress=progress) == before
+        assert "scheduler lost 1 x" in progress.text
+        events = [line["event"] for line in lines]
+        assert events.index("dask.scheduler_lost") < events.index("dask.connected")
 
 
 async def test_a_worker_with_another_version_is_refused_by_name(
@@ -165,6 +179,7 @@ class CountingCluster:
     def __init__(self) -> None:
         self._barrier = threading.Barrier(12)
         self._first = itertools.count()
+        self.members = ClusterMembers()
 
     def n_threads(self) -> int:
         return 5

@@ -53,7 +53,7 @@ async def test_settings_change_the_engine_from_one_task_to_the_next(
     progress = Progress()
     progress.begin(40, "computing")
     assert await engine.map_panel(panels.closes, panel, 2.0, progress=progress) == here
-    assert (progress.done, progress.note) == (40, "computing in local workers, without Dask")
+    assert (progress.done, progress.text) == (40, "computing, local workers instead of Dask")
     assert await engine.call(divmod, 17, 5) == (3, 2)
     engine.apply(LOCAL_SETTINGS, NO_SCHEDULER)
     assert await engine.map_panel(panels.closes, panel, 2.0) == here

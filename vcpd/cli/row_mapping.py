@@ -65,6 +65,6 @@ async def _shown_progress(progress: Progress, what: str) -> AsyncIterator[Progre
 async def _update_bar(bar: Bar, progress: Progress, what: str) -> None:
     task = bar.add_task(what, total=None)
     while True:
-        description = f"{what} {progress.note}".rstrip()
+        description = ", ".join(filter(None, (what, progress.text)))
         bar.update(task, description=description, completed=progress.done, total=progress.total or None)
         await asyncio.sleep(POLL_INTERVAL_S)

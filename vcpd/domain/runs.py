@@ -1,6 +1,7 @@
 """Job runs: outcome, counts and progress."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
@@ -70,15 +71,46 @@ class RunResult(msgspec.Struct, frozen=True):
     retryable: bool = False  # failed or skipped for a reason that may pass by itself: tried again later
 
 
+@dataclass(slots=True)
+class ClusterChanges:
+    """The workers of a cluster that compute for a run, and what happened to them since it began."""
+
+    workers: int = 0
+    died: int = 0
+    stopped: int = 0  # in an orderly way
+    joined: int = 0
+    scheduler_losses: int = 0
+    is_local: bool = False  # the cluster cannot be used: local workers compute instead
+
+    @property
+    def text(self) -> str:
+        """Such as `2 Dask workers, 1 died, 1 joined`; what did not happen is left out."""
+        if self.is_local:
+            here = "local workers instead of Dask"
+        else:
+            here = f"{self.workers} Dask worker{'' if self.workers == 1 else 's'}"
+        counts = ((self.died, "died"), (self.stopped, "stopped"), (self.joined, "joined"))
+        happened = [f"{count} {what}" for count, what in counts if count]
+        if self.scheduler_losses:
+            happened.append(f"scheduler lost {self.scheduler_losses} x")
+        return ", ".join([here, *happened])
+
+
 class Progress:
     """The progress of a running job; written by the job, read by /status."""
 
-    __slots__ = ("done", "note", "total")
+    __slots__ = ("cluster", "done", "note", "total")
 
     def __init__(self) -> None:
         self.done = 0
         self.total = 0
         self.note = ""
+        self.cluster: ClusterChanges | None = None  # set by workers on a cluster, kept to the end of the run
+
+    @property
+    def text(self) -> str:
+        """The note and, where a cluster computes, its workers."""
+        return ", ".join(filter(None, (self.note, self.cluster.text if self.cluster else "")))
 
     def begin(self, total: int, note: str) -> None:
         self.done, self.total, self.note = 0, total, note

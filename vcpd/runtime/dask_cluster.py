@@ -7,7 +7,7 @@ import pickle
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +17,7 @@ from distributed.scheduler import KilledWorker
 
 from vcpd.core.errors import UnavailableError, VcpdError
 from vcpd.domain.panel import Panel
+from vcpd.runtime.dask_members import EVENT_TOPIC, ClusterMembers
 from vcpd.runtime.dask_security import cluster_security, connection_problem
 from vcpd.runtime.dask_task import (
     MissingBlocks,
@@ -52,8 +53,10 @@ class DaskCluster:
     """One client of one scheduler; connects at the first task and again after the scheduler was away."""
 
     def __init__(self, settings: DaskSettings) -> None:
+        self.members = ClusterMembers()
         self._settings = settings
         self._client: Client | None = None
+        self._scheduler_id = ""
         self._connecting = threading.Lock()
         self._sending: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._closed = False
@@ -72,10 +75,10 @@ class DaskCluster:
         if client is None:
             return 0
         try:
-            workers = client.scheduler_info(n_workers=-1)["workers"]
+            return sum(worker["nthreads"] for worker in self._listed_workers(client).values())
         except Lost:
+            self._drop_if_gone(client)
             return 0
-        return sum(worker["nthreads"] for worker in workers.values())
 
     def run(self, task: RemoteTask, sent: SentPanel | None = None) -> TaskResult:
         """Run a task to its end.
@@ -91,7 +94,7 @@ class DaskCluster:
             except KilledWorker as error:
                 raise RemoteWorkerLostError(f"it took down {error.last_worker.address}") from None
             except Lost:
-                self._drop_unless_running(client)
+                self._drop_if_gone(client)
         raise UnavailableError(f"the Dask scheduler at {self._settings.scheduler} went away")
 
     def _run_with_panel(self, client: Client, packed: bytes, sent: SentPanel | None) -> TaskResult:
@@ -131,7 +134,7 @@ class DaskCluster:
             raise UnavailableError("the connection to the Dask cluster was closed")
         if client.status != "running" or future.status in ("lost", "cancelled"):
             raise CommClosedError
-        if client.scheduler_info(n_workers=-1)["workers"]:
+        if self._listed_workers(client):
             return None
         now = time.monotonic()
         if since is not None and now - since > self._settings.worker_wait_s:
@@ -159,7 +162,7 @@ class DaskCluster:
         settings = self._settings
         security = cluster_security(settings)
         try:
-            return Client(
+            client = Client(
                 settings.scheduler,
                 timeout=settings.connect_timeout_s,
                 security=security,
@@ -167,13 +170,56 @@ class DaskCluster:
             )
         except (OSError, TimeoutError, ValueError) as error:
             raise UnavailableError(connection_problem(error, settings)) from None
+        try:
+            self._follow_members(client)
+        except Lost as error:
+            client.close(timeout=1)
+            raise UnavailableError(connection_problem(error, settings)) from None
+        return client
 
-    def _drop_unless_running(self, client: Client) -> None:
-        """Forget a client whose scheduler is gone, unless another task did so already."""
+    def _follow_members(self, client: Client) -> None:
+        client.subscribe_topic(EVENT_TOPIC, self.members.on_event)
+        identity = _identity(client)
+        self._scheduler_id = identity["id"]
+        self.members.begin(identity["workers"])
+
+    def _listed_workers(self, client: Client) -> Mapping[str, Mapping[str, Any]]:
+        """What the scheduler says of each worker, by address.
+
+        CommClosedError where the scheduler is another than at first: a client connects to one that was
+        restarted by itself, but its events do not reach it.
+        """
+        n_events = self.members.n_events
+        identity = _identity(client)
+        if identity["id"] != self._scheduler_id:
+            raise CommClosedError("the scheduler was restarted")
+        workers: Mapping[str, Mapping[str, Any]] = identity["workers"]
+        self.members.compare(workers, n_events)
+        return workers
+
+    def _drop_if_gone(self, client: Client) -> None:
+        """Forget a client whose scheduler is gone or was restarted, unless another task did so already."""
+        is_there = client.status == "running" and self._is_same_scheduler(client)
         with self._connecting:
-            if self._client is client and client.status != "running":
+            if self._client is client and not is_there:
                 self._client = None
+                self.members.lose_scheduler()
                 client.close(timeout=1)
+
+    def _is_same_scheduler(self, client: Client) -> bool:
+        try:
+            self._listed_workers(client)
+        except Lost:
+            return False
+        return True
+
+
+def _identity(client: Client) -> Mapping[str, Any]:
+    """The scheduler's own description. CommClosedError where it does not answer."""
+    identity: Mapping[str, Any] = client.scheduler_info(n_workers=-1)
+    if "id" not in identity:
+        raise CommClosedError("the scheduler does not answer")
+    return identity
 
 
 def _is_done(client: Client, future: "Future[Any]") -> bool:

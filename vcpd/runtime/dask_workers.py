@@ -10,7 +10,7 @@ import structlog
 
 from vcpd.core.errors import UnavailableError, VcpdError
 from vcpd.domain.panel import Panel, PanelReference
-from vcpd.domain.runs import Progress
+from vcpd.domain.runs import ClusterChanges, Progress
 from vcpd.ports import FailedSymbol, PanelTask, Workers
 from vcpd.runtime.chunked_map import (
     Chunk,
@@ -85,6 +85,7 @@ class DaskWorkers:
         settings = self._settings
         all_rows = range(panel.n_symbols) if rows is None else rows
         mapping: ChunkedMap[T] = ChunkedMap(all_rows, settings.chunk_rows, settings.task_timeout_s, progress)
+        changes = _changes_of(progress)
         sent = await self._prepare(panel)
         instead: list[Workers] = []
         slots = TaskSlots(self._n_lanes)
@@ -99,8 +100,7 @@ class DaskWorkers:
                 except UnavailableError as error:
                     if not instead:
                         instead.append(self._fallback(error))
-                        if progress is not None:
-                            progress.note = f"{progress.note} in local workers, without Dask".lstrip()
+                        changes.is_local = True
                 else:
                     await self._follow_size(slots)
                     return answer
@@ -108,9 +108,10 @@ class DaskWorkers:
             return part
 
         n_lanes = min(MAX_LANES, mapping.n_chunks)
-        await gather_or_cancel(
-            [mapping.process(run_piece, settings.max_failed_symbols) for _ in range(n_lanes)]
-        )
+        with self._cluster.members.counted_in(changes):
+            await gather_or_cancel(
+                [mapping.process(run_piece, settings.max_failed_symbols) for _ in range(n_lanes)]
+            )
         failed = [(row, sent.panel.symbols[row.row]) for row in mapping.failed_rows]
         report_failed_symbols(failed, settings.max_failed_symbols, failed_symbols)
         return mapping.results
@@ -160,6 +161,16 @@ class DaskWorkers:
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _changes_of(progress: Progress | None) -> ClusterChanges:
+    """What `progress` shows of the cluster, counted on from its last task."""
+    if progress is None:
+        return ClusterChanges()
+    if progress.cluster is None:
+        progress.cluster = ClusterChanges()
+    progress.cluster.is_local = False
+    return progress.cluster
 
 
 def _value(result: TaskResult) -> Any:

@@ -120,7 +120,7 @@ def _running_status(running: RunningRun) -> RunningRunStatus:
         since=running.started_at,
         done=progress.done if progress else 0,
         total=progress.total if progress else 0,
-        note=progress.note if progress else "",
+        note=progress.text if progress else "",
         ending=running.cancel_request[1] if running.cancel_request else None,
     )
 
