@@ -37,6 +37,7 @@ async def test_a_screen_waits_for_its_cluster_and_without_one_gives_the_same_loc
             await daemon.until(lambda status: outcomes(status)["screen"] == "failed", LONG_S)
             await asyncio.to_thread(_start, cluster)
             await daemon.until(lambda status: DONE.items() <= outcomes(status).items(), LONG_S)
+            await daemon.until(_has_equal_worker, LONG_S)
             await _expect_a_retry(daemon, cluster.address)
             assert list((tmp_path / "dask" / "cache").glob("panel-*"))  # what a worker was sent
             on_cluster = await _results(daemon)
@@ -54,6 +55,12 @@ async def test_a_screen_waits_for_its_cluster_and_without_one_gives_the_same_loc
 def _start(cluster: DaskProcesses) -> None:
     cluster.start_scheduler(int(cluster.address.rsplit(":", 1)[1]))
     cluster.start_worker()
+
+
+def _has_equal_worker(status: Any) -> bool:
+    """Whether /status names the one worker of the cluster, with the versions of the daemon."""
+    engine = status["engine"]
+    return bool(engine["name"] == "dask" and engine["workers"] == 1 and not engine["problem"])
 
 
 async def _expect_a_retry(daemon: Daemon, address: str) -> None:

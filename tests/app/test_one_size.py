@@ -71,7 +71,7 @@ async def _alert_size(setup: Setup, score: RiskScore, settings: SizingParameters
 async def _port_size(setup: Setup, score: RiskScore, equity: float | None, settings: SizingParameters) -> Any:
     live: Any = SimpleNamespace(configuration=_configuration(settings))
     x: Any = None  # the other parts play no role in a size
-    service = StatusService(live, x, x, _storage(setup, score), x, x, x, x, x, x, x, x, x, x, x, 0.0)
+    service = StatusService(live, x, x, _storage(setup, score), x, x, x, x, x, x, x, x, x, x, x, x, 0.0)
     return await service.size(SizeRequest(symbol=setup.symbol, equity=equity))
 
 

@@ -22,7 +22,7 @@ async def run_job(session: date, first: str | None) -> int:
     scheduler: Any = SimpleNamespace(run_now=_started)
     reader: Any = SimpleNamespace(last_loaded=panel)
     x: Any = None
-    service = StatusService(live, clock, x, x, scheduler, x, x, x, x, x, x, x, reader, x, x, 0.0)
+    service = StatusService(live, clock, x, x, scheduler, x, x, x, x, x, x, x, x, reader, x, x, 0.0)
     return await service.run_job("collect", session)
 
 

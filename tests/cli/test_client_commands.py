@@ -34,6 +34,8 @@ from vcpd.domain.facts import SetupFacts
 from vcpd.domain.health import HealthReadings, score_health
 from vcpd.domain.runs import Outcome
 from vcpd.domain.setups import BaseState
+from vcpd.runtime.engine_status import cluster_status
+from vcpd.runtime.settings import DaskSettings
 
 Capture = pytest.CaptureFixture[str]
 
@@ -67,6 +69,7 @@ async def test_status_names_every_problem_and_is_exit_1_while_not_ready(
         login={"state": "expired", "reason": "it is past six", "expires_at": None},
         configuration={"refused": ["web.port: too large"], "needs_restart": ["store"]},
         warnings=["the table ends soon"],
+        engine=cluster_status(DaskSettings(scheduler="tcp://10.0.0.1:8786"), (), "no answer"),
         jobs=[
             job_status("collect", running={"done": 3, "total": 9, "note": "candles"}),
             job_status("screen", waiting=[{"waits_for": "after collect"}]),
@@ -79,6 +82,7 @@ async def test_status_names_every_problem_and_is_exit_1_while_not_ready(
     said = capsys.readouterr().out
     for words in ("login due: it is past six", "another daemon", "web.port: too large", "restart: store",
                   "the table ends soon", "collect runs: 3 of 9, candles", "screen waits: after collect",
+                  "engine   dask at tcp://10.0.0.1:8786, 0 workers, no answer",
                   "risk failed Mon 2025-06-30 15:30: boom", "housekeeping is paused"):  # fmt: skip
         assert words in said
 

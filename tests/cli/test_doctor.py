@@ -27,6 +27,7 @@ from vcpd.cli.doctor_checks import (
     check_machine,
     check_market,
     check_port,
+    find_engine,
 )
 from vcpd.config import load_configuration
 
@@ -292,3 +293,28 @@ async def test_the_source_of_corporate_actions_that_answers_is_named(
         found = {finding.name: finding for finding in await check_market(context)}
     assert found["corporate actions"].good is good
     assert found["corporate actions"].text.endswith(text)
+
+
+def test_a_cluster_that_cannot_be_used_is_a_problem_where_it_is_the_engine_and_a_note_else(
+    tmp_path: Path,
+) -> None:
+    section = f'[dask]\nconnect_timeout_s = 0.5\nscheduler = "tcp://127.0.0.1:{_free_port()}"\n'
+    note = find_engine(_doctor_context(tmp_path, section))
+    assert note.good is None
+    problem = find_engine(_doctor_context(tmp_path, f'[workers]\nengine = "dask"\n{section}'))
+    assert problem.good is False
+    assert "cannot be reached" in problem.text
+    assert "docs/scale-out.md" in problem.remedy
+
+
+def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    files = "".join(f'tls_{kind}_file = "{tmp_path}/{kind}.pem"\n' for kind in ("ca", "cert", "key"))
+    section = f'[workers]\nengine = "dask"\n[dask]\nscheduler = "tls://127.0.0.1:1"\n{files}'
+    problem = find_engine(_doctor_context(tmp_path, section))
+    assert problem.good is False
+    assert f"{tmp_path}/ca.pem" in problem.text
+
+
+def test_local_workers_are_named_with_their_versions(tmp_path: Path) -> None:
+    finding = find_engine(_doctor_context(tmp_path, "[workers]\ncount = 3\n"))
+    assert (finding.good, finding.text.split(",")[:2]) == (True, ["local", " 3 workers"])

@@ -3,10 +3,12 @@
 import asyncio
 import itertools
 import os
+import re
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import distributed
@@ -17,21 +19,26 @@ from structlog.testing import capture_logs
 from tests.runtime import panels
 from tests.runtime.dask_processes import DaskProcesses, dask_processes, wait_until
 from tests.runtime.panels import open_panel
+from vcpd.cli.doctor_checks import DoctorContext, find_engine
+from vcpd.config import load_configuration
 from vcpd.core.errors import UnavailableError
 from vcpd.domain.panel import PanelReference
 from vcpd.domain.runs import Progress
 from vcpd.ports import Workers
-from vcpd.runtime import dask_cluster, panel_blocks
+from vcpd.runtime import dask_cluster, engine_status, panel_blocks
 from vcpd.runtime import dask_workers as dask_workers_module
 from vcpd.runtime.dask_cluster import SentPanel
 from vcpd.runtime.dask_members import ClusterMembers
-from vcpd.runtime.dask_task import RemoteTask, installed_versions
+from vcpd.runtime.dask_task import RemoteTask
 from vcpd.runtime.dask_workers import DaskWorkers
+from vcpd.runtime.engine_status import installed_versions, version_text
+from vcpd.runtime.engine_workers import EngineWorkers
 from vcpd.runtime.settings import DaskSettings, WorkerSettings
 from vcpd.runtime.worker_pool import WorkerPool
 from vcpd.runtime.worker_process import TaskResult
 
 SETTINGS = WorkerSettings(count=1, chunk_rows=4)
+OTHER_VERSION = r"tcp://127.* has vcpd 0.* instead of 9\.9\.9"
 NO_ONE_LISTENS = "tcp://127.0.0.1:1"
 
 
@@ -134,15 +141,43 @@ async def test_a_scheduler_that_comes_back_is_used_again(
         assert events.index("dask.scheduler_lost") < events.index("dask.connected")
 
 
-async def test_a_worker_with_another_version_is_refused_by_name(
-    cluster: DaskProcesses, panel: PanelReference, monkeypatch: pytest.MonkeyPatch
+async def test_a_worker_with_another_version_is_refused_by_name_and_shown_by_status_and_doctor(
+    cluster: DaskProcesses, panel: PanelReference, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.start_worker()
-    wanted = {**installed_versions(), "vcpd": "9.9.9"}
-    monkeypatch.setattr(dask_cluster, "installed_versions", lambda: wanted)
-    async with dask_workers(cluster.address) as workers:
-        with pytest.raises(UnavailableError, match=r"worker tcp://127.* has vcpd 0.* instead of 9\.9\.9"):
+    await asyncio.to_thread(cluster.wait_for_workers, 1)
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'[workers]\nengine = "dask"\n[dask]\nscheduler = "{cluster.address}"\n', encoding="utf-8"
+    )
+    doctor = DoctorContext(load_configuration(config, {}), datetime.now(UTC))
+    async with engine_workers(cluster.address) as workers:
+        assert workers.status(1).text == f"dask at {cluster.address}, 0 workers, not connected yet"
+        await workers.look()
+        own = version_text(installed_versions())
+        assert workers.status(1).text == f"dask at {cluster.address}, 1 worker, {own}"
+        finding = await asyncio.to_thread(find_engine, doctor)
+        assert (finding.good, finding.text) == (True, workers.status(1).text)
+        wanted = {**installed_versions(), "vcpd": "9.9.9"}
+        monkeypatch.setattr(dask_cluster, "installed_versions", lambda: wanted)
+        monkeypatch.setattr(engine_status, "installed_versions", lambda: wanted)
+        with pytest.raises(UnavailableError, match=OTHER_VERSION):
             await workers.map_panel(panels.closes, panel, 1.0)
+        finding = await asyncio.to_thread(find_engine, doctor)
+        assert finding.good is False
+        assert re.search(OTHER_VERSION, finding.text)
+
+
+@asynccontextmanager
+async def engine_workers(address: str) -> AsyncIterator[EngineWorkers]:
+    """The configured engine without local workers that could take over."""
+    engine = EngineWorkers(WorkerPool(SETTINGS, open_panel), open_panel)
+    dask = DaskSettings(scheduler=address, fallback=False)
+    engine.apply(msgspec.structs.replace(SETTINGS, engine="dask"), dask)
+    try:
+        yield engine
+    finally:
+        await engine.close()
 
 
 async def test_without_a_cluster_local_workers_compute_after_one_warning(panel: PanelReference) -> None:

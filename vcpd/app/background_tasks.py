@@ -69,6 +69,7 @@ class DaemonTasks:
             "alert-reporter": self._alert_monitor.run(),
             "login-watch": self._watch_login(),
             "calendar-follower": self._reloader.follow_calendar(),
+            "engine-status": observe_repeatedly("engine", self._reloader.engine.look, MEASURE_INTERVAL_S),
         }
         interval_s = watchdog_interval_s(os.environ, os.getpid())
         if interval_s is not None:

@@ -262,6 +262,7 @@ class Container:
             BreadthSummary(current_panel, workers, storage.setups),
             market,
             workers,
+            jobs.engine,
             heartbeats,
             current_panel,
             alerts,

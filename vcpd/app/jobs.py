@@ -38,6 +38,7 @@ from vcpd.jobs.watch import Watch
 from vcpd.jobs.watch_levels import LevelSources
 from vcpd.ports import BackupStore, Clock, Notifier, Workers
 from vcpd.runtime.clock import WallClock
+from vcpd.runtime.engine_workers import EngineWorkers
 from vcpd.runtime.process_tuning import trim_heap
 from vcpd.schedule.job import Job
 from vcpd.schedule.policy import JobPolicy
@@ -76,7 +77,7 @@ class JobFactory:
     storage: Storage
     panels: UniversePanels
     workers: Workers
-    engine: Workers
+    engine: EngineWorkers
     clock: Clock
     watch: Watch
     sectors: SectorSource

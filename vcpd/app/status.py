@@ -39,6 +39,7 @@ from vcpd.jobs.scan import ScanEvaluator
 from vcpd.jobs.scan_library import ScanLibrary
 from vcpd.jobs.watch import Watch
 from vcpd.ports import Clock
+from vcpd.runtime.engine_workers import EngineWorkers
 from vcpd.runtime.lifecycle import DaemonState, Lifecycle
 from vcpd.runtime.systemd import Heartbeats
 from vcpd.runtime.worker_pool import WorkerPool
@@ -127,6 +128,7 @@ class StatusService:
     breadth_summary: BreadthSummary
     market: MarketConnection
     workers: WorkerPool
+    engine: EngineWorkers
     heartbeats: Heartbeats
     current_panel: PanelReader
     alerts: AlertService
@@ -155,6 +157,7 @@ class StatusService:
             "watch": self.watch_job.status(),
             "jobs": self.scheduler.snapshot().jobs,
             "workers": self.workers.snapshot(),
+            "engine": self.engine.status(self.workers.settings.count),
             "system": self.monitor.system,
             "loop_lag": self.monitor.lag.snapshot(),
             "configuration": self.live.status,

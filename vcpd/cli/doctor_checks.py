@@ -1,4 +1,4 @@
-"""Checks of `vcpd doctor`: calendar, clock, disk, files, port, database, market, channels."""
+"""Checks of `vcpd doctor`: calendar, clock, disk, files, port, database, market, channels, engine."""
 
 import asyncio
 import contextlib
@@ -30,6 +30,9 @@ from vcpd.config_file import DaemonAddress
 from vcpd.core.errors import BadInputError, ConfigurationError, VcpdError
 from vcpd.core.secrets import Secret
 from vcpd.runtime.clock import WallClock
+from vcpd.runtime.engine_status import local_status
+from vcpd.runtime.engine_workers import check_engine, look_at_cluster
+from vcpd.runtime.settings import DASK
 from vcpd.store.database import IntegrityReport, check_integrity, connect
 from vcpd.store.embedded import EmbeddedPostgres
 from vcpd.store.settings import dsn_location
@@ -41,6 +44,9 @@ GROUP_AND_OTHER_BITS: Final = stat.S_IRWXG | stat.S_IRWXO
 SECRET_FILES: Final = ("kite_api_secret", "web_token", "store_dsn")
 TOKEN_FILES: Final = ("kite-token.json", "sandbox-token.json")
 PROBE_TIMEOUT_S: Final = 10.0
+ENGINE_REMEDY: Final = (
+    "see docs/scale-out.md; until then local workers compute, unless [dask] fallback is false"
+)
 ANSWERS: Final = "answers"
 MAX_CLOCK_OFFSET_S: Final = 5.0
 
@@ -186,9 +192,26 @@ def check_credentials(context: DoctorContext) -> Finding:
 
 
 async def check_services(context: DoctorContext) -> Sequence[Finding]:
-    """Port, database and market, one after the other."""
+    """Port, database, market, channels and engine, one after the other."""
     found = [await asyncio.to_thread(check_port, context), await check_database(context)]
-    return [*found, *await check_market(context), await check_channels(context)]
+    engine = await asyncio.to_thread(find_engine, context)
+    return [*found, *await check_market(context), await check_channels(context), engine]
+
+
+def find_engine(context: DoctorContext) -> Finding:
+    """Whether the cluster of [dask] answers and its workers have our versions; a note where none is used."""
+    configuration = context.loaded.configuration
+    is_used = configuration.workers.engine == DASK
+    if not is_used and configuration.dask.scheduler is None:
+        return Finding("engine", True, local_status(configuration.workers.count).text)
+    try:
+        check_engine(configuration.workers)
+        status = look_at_cluster(configuration.dask)
+    except (VcpdError, ImportError) as error:
+        return Finding("engine", False if is_used else None, str(error), ENGINE_REMEDY)
+    if status.problem:
+        return Finding("engine", False if is_used else None, status.text, ENGINE_REMEDY)
+    return Finding("engine", True, status.text)
 
 
 def check_port(context: DoctorContext) -> Finding:

@@ -5,9 +5,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_FAILED, EXIT_OK, add_config_argument, add_json_argument, set_action
 from vcpd.cli.output import local_text, print_json
+from vcpd.runtime.engine_status import EngineStatus
+from vcpd.runtime.settings import DASK
 
 
 def add_status_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +40,8 @@ def status_lines(found: Mapping[str, Any], zone: ZoneInfo) -> Iterator[str]:
     yield f"session  last {found['session']['last']}, {_running_session(found['session']['running'])}"
     yield f"data     {_data_text(found['data'])}"
     yield from _health_lines(found.get("health") or {})
+    if (engine := found.get("engine")) is not None and engine["name"] == DASK:
+        yield f"engine   {msgspec.convert(engine, EngineStatus).text}"
     if (alerts := found.get("alerts")) is not None:
         yield f"alerts   {_alerts_text(alerts)}"
     for job in found["jobs"]:

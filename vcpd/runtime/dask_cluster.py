@@ -7,7 +7,7 @@ import pickle
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from typing import Any, Final, NamedTuple
 
@@ -23,11 +23,11 @@ from vcpd.runtime.dask_task import (
     MissingBlocks,
     OtherVersions,
     RemoteTask,
-    installed_versions,
     missing_blocks,
     put_block,
     run_remote,
 )
+from vcpd.runtime.engine_status import COMPARED_PACKAGES, ClusterWorker, cluster_worker, installed_versions
 from vcpd.runtime.panel_blocks import PanelManifest, blocks_to_send
 from vcpd.runtime.settings import DaskSettings
 from vcpd.runtime.worker_process import TaskResult
@@ -79,6 +79,26 @@ class DaskCluster:
         except Lost:
             self._drop_if_gone(client)
             return 0
+
+    def look(self) -> Sequence[ClusterWorker]:
+        """Ask each worker for its versions. UnavailableError where the scheduler does not answer."""
+        client = self._ready_client()
+        try:
+            listed = self._listed_workers(client)
+            answers = client.sync(
+                _scheduler(client).broadcast,
+                msg={"op": "versions", "packages": list(COMPARED_PACKAGES)},
+                on_error="ignore",
+                callback_timeout=ANSWER_TIMEOUT_S,
+            )
+        except Lost as error:
+            self._drop_if_gone(client)
+            raise UnavailableError(connection_problem(error, self._settings)) from None
+        return tuple(
+            cluster_worker(address, listed[address]["nthreads"], answer["packages"])
+            for address, answer in answers.items()
+            if address in listed
+        )
 
     def run(self, task: RemoteTask, sent: SentPanel | None = None) -> TaskResult:
         """Run a task to its end.
@@ -215,11 +235,22 @@ class DaskCluster:
 
 
 def _identity(client: Client) -> Mapping[str, Any]:
-    """The scheduler's own description. CommClosedError where it does not answer."""
-    identity: Mapping[str, Any] = client.scheduler_info(n_workers=-1)
-    if "id" not in identity:
-        raise CommClosedError("the scheduler does not answer")
+    """The scheduler's own description, asked for now. One of `Lost` where it does not answer.
+
+    `Client.scheduler_info` would give the last known one then, and say nothing.
+    """
+    scheduler = _scheduler(client)
+    identity: Mapping[str, Any] = client.sync(
+        scheduler.identity, n_workers=-1, callback_timeout=ANSWER_TIMEOUT_S
+    )
     return identity
+
+
+def _scheduler(client: Client) -> Any:
+    """What sends requests to the scheduler. CommClosedError where the client is closed."""
+    if client.scheduler is None:
+        raise CommClosedError("the client is closed")
+    return client.scheduler
 
 
 def _is_done(client: Client, future: "Future[Any]") -> bool:

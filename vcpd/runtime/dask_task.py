@@ -6,24 +6,21 @@ vcpd can still read them and refuse.
 
 import os
 import pickle
-import platform
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from distributed import get_worker
 
-import vcpd
 from vcpd.core.errors import UnavailableError
 from vcpd.domain.panel import Panel
+from vcpd.runtime.engine_status import installed_versions, version_differences
 from vcpd.runtime.panel_blocks import PanelCache, PanelManifest
 from vcpd.runtime.worker_process import TaskResult, private_mb, to_picklable
 
 CACHE_VARIABLE: Final = "VCPD_WORKER_CACHE"
-COMPARED_LIBRARIES: Final = ("numpy", "msgspec", "polars")
 TIMED_OUT_EXIT: Final = 75  # the worker's exit code after a task that took too long
 
 
@@ -54,23 +51,6 @@ class RemoteTask(NamedTuple):
     stop: int = 0
 
 
-def installed_versions() -> dict[str, str]:
-    """What must be equal on all machines, else results could differ; Python by its first two numbers."""
-    python = ".".join(platform.python_version_tuple()[:2])
-    libraries = {name: version(name) for name in COMPARED_LIBRARIES}
-    return {"vcpd": vcpd.__version__, "Python": python, **libraries}
-
-
-def version_differences(wanted: Mapping[str, str]) -> str:
-    """What this process has otherwise, as a list in one line; empty where all is equal."""
-    have = installed_versions()
-    return ", ".join(
-        f"{name} {have.get(name, 'missing')} instead of {number}"
-        for name, number in wanted.items()
-        if have.get(name) != number
-    )
-
-
 def cache_folder() -> Path:
     """The folder of this machine's panels: VCPD_WORKER_CACHE, else below the user's cache folder."""
     chosen = os.environ.get(CACHE_VARIABLE)
@@ -81,7 +61,7 @@ def cache_folder() -> Path:
 
 def run_remote(versions: Mapping[str, str], packed: bytes) -> TaskResult | MissingBlocks | OtherVersions:
     """Run a packed RemoteTask; what it raises travels back in the answer."""
-    if differences := version_differences(versions):
+    if differences := version_differences(versions, installed_versions()):
         return OtherVersions(get_worker().address, differences)
     task: RemoteTask = pickle.loads(packed)  # noqa: S301 - Dask itself runs what a client sends
     if task.panel is None:

@@ -22,6 +22,7 @@ from vcpd.runtime.chunked_map import (
 )
 from vcpd.runtime.dask_cluster import DaskCluster, RemoteWorkerLostError, SentPanel
 from vcpd.runtime.dask_task import RemoteTask
+from vcpd.runtime.engine_status import ClusterWorker
 from vcpd.runtime.panel_blocks import manifest_of
 from vcpd.runtime.settings import DaskSettings, WorkerSettings
 from vcpd.runtime.worker_process import OpenPanel, TaskResult, WarmUp
@@ -61,6 +62,15 @@ class DaskWorkers:
         """Leave the cluster; local workers are not closed."""
         await asyncio.to_thread(self._cluster.close)
         await asyncio.to_thread(self._threads.shutdown)
+
+    async def look(self) -> Sequence[ClusterWorker]:
+        """Ask each worker for its versions. UnavailableError where the scheduler does not answer."""
+        return await self._in_thread(self._cluster.look)
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """The workers that the cluster has now."""
+        return self._cluster.members.addresses
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a module-level function once on the cluster, or locally while it is gone."""

@@ -2,16 +2,20 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from vcpd.core.errors import ConfigurationError
+import structlog
+
+from vcpd.core.errors import ConfigurationError, UnavailableError
 from vcpd.domain.panel import PanelReference
 from vcpd.domain.runs import Progress
 from vcpd.ports import FailedSymbol, PanelTask, Workers
+from vcpd.runtime.engine_status import EngineStatus, cluster_status, local_status
 from vcpd.runtime.settings import DASK, DaskSettings, WorkerSettings
 from vcpd.runtime.worker_process import OpenPanel, WarmUp
 
@@ -20,7 +24,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DASK_PACKAGE: Final = "distributed"
+LOOK_INTERVAL_S: Final = 60.0
+NOT_CONNECTED: Final = "not connected yet"
 DASK_LOGGERS: Final = ("distributed", "distributed.client")  # Dask sets levels of its own when it is imported
+log = structlog.get_logger("vcpd.dask")
 
 
 def check_engine(settings: WorkerSettings) -> None:
@@ -54,7 +61,7 @@ class EngineWorkers:
         if wanted == self._wanted:
             return
         before, self._wanted = self._cluster, wanted
-        self._cluster = None if wanted is None else _Cluster(partial(self._connect, *wanted))
+        self._cluster = None if wanted is None else _Cluster(dask, partial(self._connect, *wanted))
         if before is not None:
             self._left[before] = asyncio.create_task(self._leave(before), name="dask-leave")
 
@@ -93,6 +100,15 @@ class EngineWorkers:
                 task, panel, parameters, rows=rows, progress=progress, failed_symbols=failed_symbols
             )
 
+    def status(self, n_local: int) -> EngineStatus:
+        """What is known now of the engine; `n_local` worker processes compute without a cluster."""
+        return local_status(n_local) if self._cluster is None else self._cluster.status
+
+    async def look(self) -> None:
+        """Ask the cluster's workers for their versions where they changed or were not asked for a while."""
+        if self._cluster is not None:
+            await self._cluster.look()
+
     def _engine(self) -> AbstractAsyncContextManager[Workers]:
         return nullcontext(self._local) if self._cluster is None else self._cluster.use()
 
@@ -100,25 +116,46 @@ class EngineWorkers:
         """Import Dask, which takes about a second: for a thread."""
         from vcpd.runtime.dask_workers import DaskWorkers  # noqa: PLC0415 - an extra, imported where asked for
 
-        for name in DASK_LOGGERS:  # what goes wrong there is raised, and said once by us
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        _silence_dask()
         local = self._local if dask.fallback else None
         return DaskWorkers(settings, dask, self._open_panel, self._warm_ups, local)
 
 
-class _Cluster:
-    """The workers of one cluster, made at their first use, and how many tasks use them."""
+def look_at_cluster(dask: DaskSettings) -> EngineStatus:
+    """Ask a cluster once for its workers and their versions. UnavailableError where it does not answer."""
+    from vcpd.runtime.dask_cluster import DaskCluster  # noqa: PLC0415 - an extra, imported where asked for
 
-    def __init__(self, connect: "Callable[[], DaskWorkers]") -> None:
+    _silence_dask()
+    cluster = DaskCluster(dask)
+    try:
+        return cluster_status(dask, cluster.look())
+    finally:
+        cluster.close()
+
+
+def _silence_dask() -> None:
+    """What goes wrong there is raised, and said once by us."""
+    for name in DASK_LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class _Cluster:
+    """One cluster: its workers, made at their first use, the tasks that use them, what is known of them."""
+
+    def __init__(self, dask: DaskSettings, connect: "Callable[[], DaskWorkers]") -> None:
+        self.status = cluster_status(dask, (), NOT_CONNECTED)
+        self._dask = dask
         self._connect = connect
         self._connecting = asyncio.Lock()
         self._workers: DaskWorkers | None = None
         self._n_tasks = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._looked_at_s = -math.inf
+        self._seen: frozenset[str] = frozenset()
 
     @asynccontextmanager
-    async def use(self) -> AsyncIterator[Workers]:
+    async def use(self) -> "AsyncIterator[DaskWorkers]":
         self._n_tasks += 1
         self._idle.clear()
         try:
@@ -130,6 +167,21 @@ class _Cluster:
             self._n_tasks -= 1
             if not self._n_tasks:
                 self._idle.set()
+
+    async def look(self) -> None:
+        """Ask for versions where workers changed, or LOOK_INTERVAL_S passed; a new problem is logged."""
+        async with self.use() as workers:
+            now_s = asyncio.get_running_loop().time()
+            if workers.addresses == self._seen and now_s - self._looked_at_s < LOOK_INTERVAL_S:
+                return
+            before = self.status.problem
+            try:
+                self.status = cluster_status(self._dask, await workers.look())
+            except UnavailableError as error:
+                self.status = cluster_status(self._dask, (), str(error))
+            self._seen, self._looked_at_s = workers.addresses, now_s
+        if self.status.problem and self.status.problem != before:
+            log.warning("dask.problem", reason=self.status.problem)
 
     async def wait_idle(self) -> None:
         await self._idle.wait()
