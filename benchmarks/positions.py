@@ -87,7 +87,7 @@ def account(panel: Panel) -> PositionTaskParams:
     last = panel.sessions[-1].item()
     fills: list[Fill] = []
     for number in range(SOLD):
-        opened = chance.randrange(250, SESSIONS - 80)
+        opened = chance.randrange(250, SESSIONS - 60)
         fills += trade(panel, number, chance.randrange(HELD, SYMBOLS), (opened, chance.randrange(5, 60)))
     for number in range(SOLD, SOLD + HELD):
         fills += trade(panel, number, number - SOLD, (chance.randrange(SESSIONS - 80, SESSIONS), None))

@@ -92,8 +92,8 @@ def test_many_equal_results_have_no_spread() -> None:
 
 
 def test_streaks() -> None:
-    won = [True, True, False, True, True, True, False, False]
-    assert (longest_run(won, wanted=True), longest_run(won, wanted=False)) == (3, 2)
+    won = np.array([True, True, False, True, True, True, False, False])
+    assert (longest_run(won), longest_run(~won), longest_run(won[:0])) == (3, 2, 0)
 
 
 def test_groups_by_holding_time_and_by_tax_class() -> None:

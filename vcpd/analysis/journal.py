@@ -57,7 +57,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True):
     """Closed trades, oldest first, and their statistics, of all and by group; net is after charges.
 
     `intervals` are the bounds of all groups by their results, for the journal of the next evening; None where
-    the rules of the sales were not looked for.
+    the rules of the sales were not looked for. `recent` names what decided about the rules of the last sales.
     """
 
     entries: Sequence[JournalEntry]
@@ -69,19 +69,22 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True):
     by_regime: Mapping[str, TradeStatistics] = {}
     by_rule: Mapping[str, TradeStatistics] = {}
     intervals: Mapping[str, Interval] | None = None
+    recent: Sequence[str] = ()
     made_from: str = ""  # the same for a journal in which nothing would differ
 
 
-def keep_journal(
+def keep_journal(  # noqa: PLR0913, PLR0917 - each part of the journal by its own source
     closed: Sequence[ClosedTrade],
     bars: Mapping[str, BarSeries],
     purchases: Iterable[PurchaseNote] | None = None,
     costs: CostSettings | None = None,
     memory: JournalMemory | None = None,
+    excursions: Sequence[TradeExcursions | None] | None = None,
 ) -> Journal:
     """The journal of the closed trades; with `purchases` also grouped by what was known at the purchase.
 
-    With `costs` each trade has its charges, with `memory` the rule behind its sale.
+    With `costs` each trade has its charges, with `memory` the rule behind its sale. `excursions` are those of
+    the trades where they are measured already.
     """
     closed = closed if costs is None else with_charges(closed, costs)
     known = {(note.symbol, note.session): note for note in purchases or ()}
@@ -90,7 +93,7 @@ def keep_journal(
         SaleRule() if memory is None else memory.sale_rule(trade, bars, note.pivot)
         for trade, note in zip(closed, notes, strict=True)
     ]
-    parts = zip(closed, excursions_of(closed, bars), notes, sales, strict=True)
+    parts = zip(closed, excursions or excursions_of(closed, bars), notes, sales, strict=True)
     entries = [journal_entry(*part) for part in parts]
     columns = TradeColumns(closed, None if memory is None else memory.interval)
     journal = Journal(
@@ -120,26 +123,26 @@ def journal_text(
     memory: JournalMemory,
 ) -> str:
     """The journal as JSON: the one before where nothing in it would differ."""
-    made_from = _name_of_contents(closed, bars, purchases, costs, memory)
+    excursions = excursions_of(closed, bars)
+    recent = _recent_names(closed, bars, purchases, memory)
+    parts = msgspec.msgpack.encode((VERSION, closed, excursions, purchases, recent, costs))
+    made_from = blake2b(parts, digest_size=16).hexdigest()
     if memory.text and memory.made_from == made_from:
         return memory.text
-    journal = keep_journal(closed, bars, purchases, costs, memory)
-    return msgspec.json.encode(msgspec.structs.replace(journal, made_from=made_from)).decode()
+    journal = keep_journal(closed, bars, purchases, costs, memory, excursions)
+    return msgspec.json.encode(msgspec.structs.replace(journal, made_from=made_from, recent=recent)).decode()
 
 
-def _name_of_contents(
+def _recent_names(
     closed: Sequence[ClosedTrade],
     bars: Mapping[str, BarSeries],
     purchases: Sequence[PurchaseNote],
-    costs: CostSettings,
     memory: JournalMemory,
-) -> str:
-    """Of trades, bars, purchases and rates, and of the rules behind the last sales, whose bars may change."""
+) -> list[str]:
+    """What decides about the rules behind the last sales, whose bars may change."""
     known = {(note.symbol, note.session): note for note in purchases}
     recent = [trade for trade in closed if memory.is_recent(trade.closed)]
-    sales = [memory.sale_rule(trade, bars, _note_of(trade, known).pivot) for trade in recent]
-    parts = (VERSION, closed, excursions_of(closed, bars), purchases, sales, costs)
-    return blake2b(msgspec.msgpack.encode(parts), digest_size=16).hexdigest()
+    return [memory.recent_name(trade, bars, _note_of(trade, known).pivot) for trade in recent]
 
 
 def _note_of(trade: ClosedTrade, known: Mapping[tuple[str, date], PurchaseNote]) -> PurchaseNote:

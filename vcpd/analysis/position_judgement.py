@@ -63,12 +63,8 @@ def judge_window(
 ) -> Position:
     """The lot after the window's last session."""
     known = notes or SymbolNotes()
-    measures = measure_position(lot, window)
-    pivot = None if lot.opened is None else known.pivots.get(lot.opened)
-    held = HeldLot(
-        measures=measures, window=window, pivot=pivot, results_in_sessions=known.results_in_sessions
-    )
-    readings = read_rules(held, rules)
+    held = held_lot(lot, window, known)
+    measures, readings = held.measures, read_rules(held, rules)
     stop = stop_of(readings, measures.close)
     return Position(
         measures=measures,
@@ -81,6 +77,16 @@ def judge_window(
             length: PERCENT * (1 - mean / measures.close) for length, mean in measures.averages.items()
         },
         bought_footprint=None if lot.opened is None else known.footprints.get(lot.opened),
+    )
+
+
+def held_lot(lot: Lot, window: PositionWindow, notes: SymbolNotes) -> HeldLot:
+    """What the rules look at after the window's last session."""
+    return HeldLot(
+        measures=measure_position(lot, window),
+        window=window,
+        pivot=None if lot.opened is None else notes.pivots.get(lot.opened),
+        results_in_sessions=notes.results_in_sessions,
     )
 
 

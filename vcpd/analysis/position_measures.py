@@ -90,8 +90,7 @@ def window_of(lot: Lot, bars: BarSeries, as_of: date) -> PositionWindow | None:
     known = bars.until(as_of)
     if not len(known):
         return None
-    opened = known.sessions[0] if lot.opened is None else np.datetime64(lot.opened, "D")
-    first = int(np.searchsorted(known.sessions, opened))
+    first = 0 if lot.opened is None else known.row_of(lot.opened)
     return PositionWindow(known, first) if first < len(known) else None
 
 

@@ -8,7 +8,6 @@ from datetime import date
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.crowding import CrowdingParameters, effective_bets
@@ -143,7 +142,7 @@ def lots_outside_bars(lots: Sequence[Lot], bars: Mapping[str, BarSeries]) -> lis
 def _outside_text(lot: Lot, series: BarSeries | None) -> str | None:
     if series is None or lot.opened is None:
         return None
-    at = int(np.searchsorted(series.sessions, np.datetime64(lot.opened, "D")))
+    at = series.row_of(lot.opened)
     if at == len(series) or series.sessions[at].item() != lot.opened:
         return None
     low, high, slack = float(series.low[at]), float(series.high[at]), OUTSIDE_PCT / PERCENT

@@ -22,6 +22,7 @@ from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.portfolio import ClosedTrade, Lot
 
 Interval = tuple[float | None, float | None]
+LONGEST_LOOK_BACK: Final = 250  # sessions before a purchase that a rule may look at
 PROVISIONAL_FOR: Final = timedelta(days=7)
 TradeKey = tuple[str, date | None, date, int, float, float, float | None]
 
@@ -51,6 +52,7 @@ class _EarlierHead(msgspec.Struct, frozen=True):
 
     intervals: Mapping[str, Interval] | None = None
     made_from: str = ""
+    recent: frozenset[str] = frozenset()
 
 
 class _EarlierEntries(msgspec.Struct, frozen=True):
@@ -63,7 +65,8 @@ class JournalMemory:
     """What takes long to find and was found for the journal before: rules of sales, intervals of groups.
 
     A rule is kept with its trade as it was found, also where thresholds were changed since. That of a sale of
-    the last days before `as_of` is found anew: its bars may have been provisional.
+    the last days before `as_of` is found anew once its bars or the thresholds are others: the bars may have
+    been provisional.
     """
 
     def __init__(
@@ -74,24 +77,35 @@ class JournalMemory:
         self.text = "" if earlier is None or head.intervals is None else earlier
         self.made_from = head.made_from
         self._settings, self._as_of = settings, as_of
-        self._known_intervals = head.intervals or {}
+        self._known_intervals, self._known_recent = head.intervals or {}, head.recent
         self.intervals: dict[str, Interval] = {}
 
     @cached_property
     def _sales(self) -> dict[TradeKey, SaleRule]:
-        """The rules that the journal before names for good."""
+        """The rules that the journal before names."""
         if not self.text:
             return {}
         found = msgspec.json.decode(self.text, type=_EarlierEntries)
         return {
             (part.symbol, part.opened, part.closed, part.quantity, part.entry, part.exit, part.stop): part
             for part in found.entries
-            if not self.is_recent(part.closed)
         }
 
     def is_recent(self, closed: date) -> bool:
         """Whether the bars of a sale may have been provisional when the journal before was made."""
         return self._as_of - closed <= PROVISIONAL_FOR
+
+    def recent_name(self, trade: ClosedTrade, bars: Mapping[str, BarSeries], pivot: float | None) -> str:
+        """Of all that decides about a sale's rule: the trade, its bars, the pivot, the thresholds."""
+        series = bars.get(trade.symbol)
+        if series is None or trade.opened is None:
+            seen = b""
+        else:
+            first = max(0, series.row_of(trade.opened) - LONGEST_LOOK_BACK)
+            seen = series.until(trade.closed).records[first:].tobytes()
+        thresholds = self._settings.rule_sets.get(trade.rules, self._settings.rules)
+        parts = msgspec.msgpack.encode((trade, pivot, thresholds))
+        return blake2b(seen, digest_size=8, key=blake2b(parts, digest_size=16).digest()).hexdigest()
 
     def interval(self, results: FloatArray) -> Interval:
         """The bounds of the mean result; by the results (n,) in any order."""
@@ -106,9 +120,11 @@ class JournalMemory:
         key = (
             trade.symbol, trade.opened, trade.closed, trade.quantity, trade.entry, trade.exit, trade.stop,
         )  # fmt: skip
-        known = self._sales.get(key)
-        if known is not None:
-            return known
+        is_recent = self.is_recent(trade.closed)
+        if not is_recent or self.recent_name(trade, bars, pivot) in self._known_recent:
+            known = self._sales.get(key)
+            if known is not None:
+                return known
         if trade.opened is None or trade.symbol not in bars:
             return SaleRule()
         pivots = {} if pivot is None else {trade.opened: pivot}

@@ -4,7 +4,7 @@ A rule sees the bars up to a session and nothing later. The initial stop, breake
 prices; the others look at time, at the shape of the run-up, or at the calendar of results.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, ClassVar, Final
 
 import msgspec
@@ -19,6 +19,7 @@ from vcpd.analysis.position_measures import (
 )
 from vcpd.domain.bars import FloatArray
 
+FUNCTION_OF: Final = {"squat": "failed_breakout"}  # where a rule's name is not that of its function
 CLIMAX_SIGNS: Final = 2  # of four, that fire together
 
 
@@ -122,6 +123,13 @@ def read_rules(held: HeldLot, settings: SellRuleSettings) -> tuple[RuleReading, 
     """Every rule that applies to the lot, those that fire first."""
     readings = [reading for rule in RULES if (reading := rule(held, settings)) is not None]
     return tuple(sorted(readings, key=lambda reading: not reading.fires))
+
+
+def firing_names(held: HeldLot, settings: SellRuleSettings, among: Collection[str]) -> frozenset[str]:
+    """The names of the rules that fire, of those which `among` names; only these are read."""
+    wanted = {FUNCTION_OF.get(name, name) for name in among}
+    readings = [rule(held, settings) for rule in RULES if rule.__name__ in wanted]
+    return frozenset(reading.name for reading in readings if reading is not None and reading.fires)
 
 
 def next_rule(readings: Sequence[RuleReading]) -> RuleReading | None:

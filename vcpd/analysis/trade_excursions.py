@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from vcpd.analysis.position_measures import extremes_between, in_r
-from vcpd.domain.bars import BarSeries, FloatArray, IntArray, session_array
+from vcpd.domain.bars import ONE_DAY, BarSeries, FloatArray, IntArray, session_array
 from vcpd.domain.panel import Panel
 from vcpd.domain.portfolio import ClosedTrade
 
@@ -66,9 +66,7 @@ def trade_excursions(trade: ClosedTrade, series: BarSeries | None) -> TradeExcur
     """From the day of the purchase to that of the sale; None where there are no bars of it."""
     if series is None or trade.opened is None:
         return None
-    sessions = series.sessions
-    first = int(sessions.searchsorted(np.datetime64(trade.opened, "D")))
-    stop = int(sessions.searchsorted(np.datetime64(trade.closed, "D"), side="right"))
+    first, stop = series.row_of(trade.opened), series.row_of(trade.closed + ONE_DAY)
     return (
         None
         if first >= stop

@@ -1,9 +1,8 @@
 """Statistics of closed trades: expectancy with its interval, share won, streaks, holding time."""
 
-import itertools
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import NormalDist
 from typing import Final
 
@@ -11,7 +10,7 @@ import msgspec
 import numpy as np
 
 from vcpd.analysis.outcomes import INTERVAL_PCT, RESAMPLES, SEED
-from vcpd.domain.bars import FloatArray
+from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.portfolio import ClosedTrade
 
 MOST_DRAWN: Final = 100  # trades; of more the bounds are computed
@@ -51,27 +50,28 @@ class TradeColumns:
     def __init__(self, trades: Sequence[ClosedTrade], interval_of: IntervalOf | None = None) -> None:
         """`interval_of` gives the bounds of the mean of results (n,); by default they are drawn."""
         self._interval_of = mean_interval if interval_of is None else interval_of
-        self._order = sorted(range(len(trades)), key=lambda at: (trades[at].closed, trades[at].number))
-        self._profit = _column(trade.profit for trade in trades)
-        self._result_r = _column(trade.result_r for trade in trades)
-        self._net_profit = _column(trade.net_profit for trade in trades)
-        self._net_result_r = _column(trade.net_result_r for trade in trades)
-        self._held_days = _column(trade.held_days for trade in trades)
+        order = sorted(range(len(trades)), key=lambda at: (trades[at].closed, trades[at].number))
+        self._places = np.argsort(np.array(order, np.int64))  # (n,): of each trade by its sale
+        quantity, entry, exit_, stop, charges, self._held_days = _columns([trades[at] for at in order])
+        risk = np.where(stop < entry, entry - stop, math.nan)
+        self._profit = quantity * (exit_ - entry)
+        self._result_r = (exit_ - entry) / risk
+        self._net_profit = self._profit - charges
+        self._net_result_r = self._net_profit / (quantity * risk)
 
     def statistics(self) -> TradeStatistics:
         """Of all trades."""
-        return self._statistics(self._order)
+        return self._statistics(np.arange(len(self._places)))
 
     def by(self, names: Sequence[str]) -> Mapping[str, TradeStatistics]:
         """Of each group, by name; `names` (n,) gives each trade's group."""
         groups: dict[str, list[int]] = defaultdict(list)
-        for at in self._order:
-            groups[names[at]].append(at)
-        return {name: self._statistics(groups[name]) for name in sorted(groups)}
+        for at, name in enumerate(names):
+            groups[name].append(at)
+        return {name: self._statistics(np.sort(self._places[groups[name]])) for name in sorted(groups)}
 
-    def _statistics(self, places: Sequence[int]) -> TradeStatistics:
-        """Of the trades at `places`, in the order of their sales."""
-        at = np.array(places, np.int64)
+    def _statistics(self, at: IntArray) -> TradeStatistics:
+        """Of the trades at the places `at` (m,), in the order of their sales."""
         profit, results = self._profit[at], _known(self._result_r[at])
         won, held = profit > 0, _known(self._held_days[at])
         low, high = self._interval_of(results)
@@ -86,8 +86,8 @@ class TradeColumns:
             high_r=high,
             mean_won_r=_mean(results[results > 0]),
             mean_lost_r=_mean(results[results <= 0]),
-            longest_wins=longest_run(won.tolist(), wanted=True),
-            longest_losses=longest_run(won.tolist(), wanted=False),
+            longest_wins=longest_run(won),
+            longest_losses=longest_run(~won),
             mean_held_days=_mean(held),
             net_profit=_number(self._net_profit[at].sum()) if len(at) else None,
             net_mean_r=_number(self._net_result_r[at][~np.isnan(self._result_r[at])].mean())
@@ -101,8 +101,13 @@ def trade_statistics(trades: Sequence[ClosedTrade]) -> TradeStatistics:
     return TradeColumns(trades).statistics()
 
 
-def _column(values: Iterable[float | None]) -> FloatArray:
-    return np.array([math.nan if value is None else value for value in values], np.float64)
+def _columns(trades: Sequence[ClosedTrade]) -> FloatArray:
+    """(6, n): shares, entry, exit, initial stop, charges and days held of each trade; NaN where unknown."""
+    rows = [
+        (trade.quantity, trade.entry, trade.exit, trade.stop, trade.charges, trade.held_days)
+        for trade in trades
+    ]
+    return np.array(rows, np.float64).reshape(-1, 6).T
 
 
 def _known(values: FloatArray) -> FloatArray:
@@ -150,9 +155,10 @@ def _computed_interval(results: FloatArray) -> tuple[float, float]:
     return float(centre - half), float(centre + half)
 
 
-def longest_run(won: Iterable[bool], *, wanted: bool) -> int:
-    """The most trades in a row with the wanted end."""
-    return max((len(list(run)) for end, run in itertools.groupby(won) if end is wanted), default=0)
+def longest_run(wanted: BoolArray) -> int:
+    """How many values (n,) in a row are true at most."""
+    changes = np.flatnonzero(np.diff(wanted, prepend=False, append=False))
+    return int((changes[1::2] - changes[::2]).max(initial=0))
 
 
 def holding_time(trade: ClosedTrade) -> str:

@@ -6,7 +6,7 @@ shares and NaN where the market gave none (unknown is not zero).
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Final, Self
 
 import numpy as np
@@ -20,6 +20,7 @@ RecordArray = NDArray[np.void]
 RatingArray = NDArray[np.uint8]  # 1..99, 0 where unknown
 PRICE_FIELDS: Final = ("open", "high", "low", "close")
 EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
+ONE_DAY: Final = timedelta(days=1)
 ROWS_PER_BLOCK: Final = 4_096  # rows written at once
 BAR_DTYPE: Final = np.dtype(
     [
@@ -99,9 +100,16 @@ class BarSeries:
         return self.records["session"][-1].item() if len(self.records) else None
 
     def until(self, session: date) -> Self:
-        """The bars up to and including `session`."""
-        stop = int(np.searchsorted(self.sessions, np.datetime64(session, "D"), side="right"))
-        return type(self)(self.symbol, self.records[:stop])
+        """The bars up to and including `session`; the same object where all of them are."""
+        last = self.last_session
+        if last is None or last <= session:
+            return self
+        return type(self)(self.symbol, self.records[: self.row_of(session + ONE_DAY)])
+
+    def row_of(self, session: date) -> int:
+        """The row of the first bar on or after `session`, n where there is none."""
+        days: IntArray = self.records["session"].view(np.int64)
+        return int(days.searchsorted(session.toordinal() - EPOCH_ORDINAL))
 
 
 def session_array(days: Iterable[date]) -> DateArray:
