@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.journal import journal_text, keep_journal
@@ -138,6 +140,30 @@ def test_a_journal_is_made_anew_only_where_something_in_it_differs() -> None:
         assert written(JournalMemory(SETTINGS, first, date(2026, 1, 5)), **changes) != first
     recent = written(JournalMemory(PositionSettings(rules=SellRuleSettings(time_sessions=2)), first, day(31)))
     assert recent != first, "the rule of a sale of the last days is found anew"
+
+
+@given(evenings=st.lists(st.sets(st.integers(12, 38)), min_size=1, max_size=3), wave=st.floats(0.0, 30.0))
+@settings(max_examples=8, deadline=None)
+def test_evening_by_evening_it_is_the_journal_that_would_be_made_anew(
+    evenings: list[set[int]], wave: float
+) -> None:
+    """Each evening sells more, on earlier sessions too; its last bar falls and is another the day after."""
+    text, trades = None, list[ClosedTrade]()
+    bought = [PurchaseNote(symbol="NSE:A", session=day(BOUGHT), footprint="9W 20/5 3T")]
+    for evening, places in enumerate(evenings):
+        last = 40 + 5 * evening
+        trades += [sold(place, quantity=len(trades) + place) for place in sorted({*places, last})]
+        close = 100 + wave * np.sin(np.arange(last + 1) / 3)
+        close[-1] = 80.0
+        bars = {"NSE:A": BarSeries.from_columns("NSE:A", DAYS[: last + 1], (close,) * 4, close)}
+        kept, anew = (
+            journal_text(
+                list(trades), bars, bought, CostSettings(), JournalMemory(SETTINGS, known, day(last))
+            )
+            for known in (text, None)
+        )
+        text = kept
+        assert msgspec.json.decode(kept) == msgspec.json.decode(anew)
 
 
 def test_a_journal_of_an_earlier_version_says_nothing_of_rules() -> None:

@@ -16,6 +16,7 @@ from vcpd.domain.bars import BarSeries
 from vcpd.domain.portfolio import ClosedTrade
 from vcpd.domain.position_notes import PurchaseNote
 
+FOLLOWING: Final = {None: "no rule fired", True: "rule followed", False: "rule not followed"}
 VERSION: Final = 1  # of the journal's contents: another one has every journal made anew
 
 
@@ -50,7 +51,7 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def following(self) -> str:
         """The group that the sale falls in."""
-        return {None: "no rule fired", True: "rule followed", False: "rule not followed"}[self.followed]
+        return FOLLOWING[self.followed]
 
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True):

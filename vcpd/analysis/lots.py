@@ -93,12 +93,20 @@ class _Matcher:
             by_symbol[fill.symbol].append(fill)
         for symbol, own in by_symbol.items():
             bought, sold = self._without_credits(own)
-            bought, sold, round_trip = net_of_day(merge_orders(bought), merge_orders(sold))
-            if round_trip:
-                self._notices.append(
-                    f"{symbol} {session}: {round_trip:,} shares bought and sold within the day are left out"
-                )
+            if len(bought) + len(sold) > 1:
+                bought, sold = self._net(symbol, session, bought, sold)
             self._sell_all(symbol, sold, self._buy_all(bought))
+
+    def _net(
+        self, symbol: str, session: date, bought: list[Fill], sold: list[Fill]
+    ) -> tuple[list[Fill], list[Fill]]:
+        """Purchases and sales of a day by order, without what went both ways, which is named."""
+        bought, sold, round_trip = net_of_day(merge_orders(bought), merge_orders(sold))
+        if round_trip:
+            self._notices.append(
+                f"{symbol} {session}: {round_trip:,} shares bought and sold within the day are left out"
+            )
+        return bought, sold
 
     def _without_credits(self, own: Sequence[Fill]) -> tuple[list[Fill], list[Fill]]:
         """One symbol's purchases and sales of a session, after its credits of bonus shares are taken in."""
@@ -134,7 +142,7 @@ class _Matcher:
     def _sell_all(self, symbol: str, sold: Sequence[Fill], new: list[Lot]) -> None:
         """Sales take the lots of earlier sessions; the day's own purchases that remain are added after."""
         for fill in sold:
-            held = sum(lot.quantity for lot in self._lots[symbol])
+            held = sum([lot.quantity for lot in self._lots[symbol]])
             if fill.quantity > held:
                 reason = f"a sale of {fill.quantity:,} shares, but {held:,} are held"
                 self._refuse(fill, reason)

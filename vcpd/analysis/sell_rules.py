@@ -174,7 +174,7 @@ def trailing_average(held: HeldLot, settings: SellRuleSettings) -> RuleReading |
     length, best = settings.trail_sessions, held.measures.best_r
     if not length or len(held.window.bars) < length or best is None or best < settings.trail_after_r:
         return None
-    level = float(held.window.closes(length).mean())
+    level = float(held.window.closes(length).sum() / length)
     return _close_stop("trailing_average", held, level, f"the {length}-session average")
 
 

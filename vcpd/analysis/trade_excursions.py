@@ -35,7 +35,8 @@ class AccountBars(Mapping[str, BarSeries]):
 
     def __getitem__(self, symbol: str) -> BarSeries:
         if symbol not in self._made:
-            self._made[symbol] = self.panel.series(symbol) if symbol in self.rows else self._others[symbol]
+            row = self.rows.get(symbol)
+            self._made[symbol] = self._others[symbol] if row is None else self.panel.series_at(row)
         return self._made[symbol]
 
     def __iter__(self) -> Iterator[str]:

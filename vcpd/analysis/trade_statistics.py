@@ -17,6 +17,7 @@ MOST_DRAWN: Final = 100  # trades; of more the bounds are computed
 LEAST_TRADES: Final = 12  # fewer say nothing about how trades differ
 PERCENT: Final = 100.0
 IntervalOf = Callable[[FloatArray], tuple[float | None, float | None]]
+TAX_CLASSES: Final = {None: "unknown", False: "short-term", True: "long-term"}
 HOLDING_TIMES: Final = ((5, "up to 5 days"), (20, "6 to 20 days"), (60, "21 to 60 days"))
 
 
@@ -171,4 +172,4 @@ def holding_time(trade: ClosedTrade) -> str:
 
 def tax_class(trade: ClosedTrade) -> str:
     """`short-term`, `long-term`, or `unknown` where the day of the purchase is."""
-    return {None: "unknown", False: "short-term", True: "long-term"}[trade.is_long_term]
+    return TAX_CLASSES[trade.is_long_term]

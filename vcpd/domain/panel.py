@@ -69,14 +69,17 @@ class Panel(PricePlanes):
 
     def series(self, symbol: str) -> BarSeries:
         """The bars of `symbol`; KeyError when the panel does not hold it."""
-        row = self.row_of(symbol)
+        return self.series_at(self.row_of(symbol))
+
+    def series_at(self, row: int) -> BarSeries:
+        """The bars of a row's symbol."""
         block = np.asarray(self.values)[:, row, :]
         missing = np.isnan(block[:4].sum(axis=0))
         kept = ~missing if missing.any() else slice(None)  # a selection copies, a slice does not
         planes = block[:, kept]
         prices = (planes[0], planes[1], planes[2], planes[3])
         provisional = np.asarray(self.provisional)[row, kept]
-        return BarSeries.from_columns(symbol, self.sessions[kept], prices, planes[4], provisional)
+        return BarSeries.from_columns(self.symbols[row], self.sessions[kept], prices, planes[4], provisional)
 
     def until(self, session: date) -> Self:
         """The same market as it was known after `session`: a view, nothing is copied."""
