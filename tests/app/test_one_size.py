@@ -5,7 +5,7 @@ The page sends the port nothing but the symbol (tests/web/test_browser.py), so i
 
 import json
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from benchmarks.detector_planted import panel_of
+from tests.fakes.positions import FakePositionNotes
 from tests.fakes.regimes import context_of
 from vcpd.analysis.heat import HeatSettings
 from vcpd.analysis.risk.parameters import RiskTaskParams
@@ -31,6 +32,7 @@ from vcpd.core.errors import BadInputError
 from vcpd.domain.facts import SetupFacts
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import Panel
+from vcpd.domain.position_notes import CompanyNote
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup
 from vcpd.sandbox.settings import SandboxSettings
@@ -160,13 +162,22 @@ async def test_a_live_alert_says_what_is_listed_after_the_evening_before() -> No
     listed = msgspec.structs.replace(
         Setup.unevaluated("NSE:AAA", LAST_SESSION, "made up"), sector="Metals", market_context=context_of(2)
     )
-    storage: Any = SimpleNamespace(setups=SimpleNamespace(listed=_giving((LAST_SESSION, [listed]))))
+    bank = CompanyNote(symbol="NSE:BANK", instrument_id=2, sector="Banks", results_on=LAST_SESSION)
+    passed = CompanyNote(symbol="NSE:LATE", instrument_id=3, results_on=LAST_SESSION - timedelta(1))
+    storage: Any = SimpleNamespace(
+        setups=SimpleNamespace(listed=_giving((LAST_SESSION, [listed]))),
+        position_notes=FakePositionNotes({"NSE:BANK": bank, "NSE:LATE": passed}),
+    )
     web = SimpleNamespace(page_url="http://x/")
-    live: Any = SimpleNamespace(configuration=SimpleNamespace(size=SizingParameters(), web=web))
-    known = await AlertFacts(live, storage).of_symbols(LAST_SESSION, ["NSE:AAA", "NSE:NEW"])
+    configuration = SimpleNamespace(size=SizingParameters(), web=web)
+    live: Any = SimpleNamespace(configuration=configuration, calendar=NSE)
+    symbols = ["NSE:AAA", "NSE:NEW", "NSE:BANK", "NSE:LATE"]
+    known = await AlertFacts(live, storage).of_symbols(LAST_SESSION, symbols)
     assert known["NSE:AAA"] == alert_variables(listed, None, "http://x/#/setups/NSE%3AAAA")
     assert known["NSE:AAA"]["sector_ranks"] == "Metals, rank 2 of 2"
-    assert {name for name, value in known["NSE:NEW"].items() if value is not None} == {"url"}
+    for unknown in ("NSE:NEW", "NSE:LATE"):
+        assert {name for name, value in known[unknown].items() if value is not None} == {"url"}
+    assert known["NSE:BANK"]["context"] == f"Banks; results in 0 sessions, on {LAST_SESSION}"
 
 
 def test_the_context_of_an_alert_holds_what_is_known() -> None:

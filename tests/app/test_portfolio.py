@@ -60,6 +60,7 @@ async def portfolio(reports: FakePositionReports) -> PortfolioService:
         FakePositionNotes(),
         reports,
         FakeHoldings(),
+        NSE,
     )
     rules = PositionRuleSettings(rule_sets={"runner": {"strength_r": 0.5}})
     live = LiveConfiguration(LoadedConfiguration(Configuration(positions=rules), {}, Path()), NOW)

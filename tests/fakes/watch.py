@@ -1,11 +1,11 @@
 """What the live watch writes to, in memory: its store and the notifier."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 from vcpd.core.errors import VcpdError
-from vcpd.domain.alerts import Alert
+from vcpd.domain.alerts import Alert, TemplateValue
 from vcpd.domain.instruments import Instrument
 from vcpd.domain.live import LiveEvent, StoredVolumeCurve
 
@@ -43,6 +43,28 @@ class FakeWatchStore:
 
     async def put_curve(self, curve: StoredVolumeCurve) -> None:
         self.stored_curves = [entry for entry in self.stored_curves if entry.symbol != curve.symbol] + [curve]
+
+
+@dataclass
+class FakeSetupFacts:
+    """What is known beside an event of NSE:AAA; `error` is raised instead while it is set."""
+
+    error: Exception | None = None
+    asked: list[tuple[date, set[str]]] = field(default_factory=list)
+
+    async def of_symbols(
+        self, session: date, symbols: Collection[str]
+    ) -> Mapping[str, Mapping[str, TemplateValue]]:
+        self.asked.append((session, set(symbols)))
+        if self.error is not None:
+            raise self.error
+        return {
+            "NSE:AAA": {
+                "sector_ranks": "Metals, rank 2 of 9, leading",
+                "market": "correction",
+                "price": 1.0,
+            }
+        }
 
 
 @dataclass

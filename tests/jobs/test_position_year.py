@@ -175,12 +175,12 @@ async def account_market() -> SampleMarket:
     return market
 
 
-def notes_of(at: int) -> FakePositionNotes:
+def notes_of() -> FakePositionNotes:
     known = {
         symbol: CompanyNote(
             symbol=symbol,
             instrument_id=number,
-            results_in_sessions=RESULTS[symbol] - at if symbol in RESULTS and at <= RESULTS[symbol] else None,
+            results_on=DAYS[RESULTS[symbol]] if symbol in RESULTS else None,  # also once it lies behind
         )
         for number, symbol in enumerate(PATHS)
     }
@@ -212,9 +212,10 @@ class Year:
             market.workers,
             market.bars,
             self.fills,
-            notes_of(at),
+            notes_of(),
             self.reports,
             FakeHoldings(),
+            NSE,
         )
         try:
             await Positions(judge, self.notifier, market.clock, SETTINGS)(context(day, "positions"))

@@ -60,6 +60,7 @@ class Account:
             self.notes,
             self.reports,
             self.holdings,
+            NSE,
         )
         return Positions(judge, self.notifier, market.clock, SETTINGS)
 
@@ -112,6 +113,31 @@ async def test_a_split_in_the_middle_of_a_position_carries_shares_and_stop_throu
     (alert,) = account.notifier.published.values()
     assert (alert.session, alert.facts["rule"], alert.facts["sell"]) == (DAYS[-2], "initial stop", 100)
     assert alert.facts["result_r"] == pytest.approx(-2.0)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "text"),
+    [(3, "results in 3 sessions, at most 3"), (0, "results in 0 sessions, at most 3"), (4, None), (-1, None)],
+)
+async def test_results_fire_within_the_sessions_before_them_and_never_after(
+    account: Account, ahead: int, text: str | None
+) -> None:
+    """The store knows the day alone; how many sessions away it is says the calendar."""
+    day = NSE.previous(SESSION, -ahead) if ahead < 0 else SESSION
+    for _ in range(ahead):
+        day = NSE.next(day)
+    account.notes.known = {"NSE:CALM": CompanyNote(symbol="NSE:CALM", instrument_id=1, results_on=day)}
+    await account.fills.add([purchase("NSE:CALM", stop=10.0)])
+    await account.job(context(SESSION, "positions"))
+    alerts = [alert.facts["detail"] for alert in account.notifier.published.values()]
+    assert alerts == ([] if text is None or ahead != 3 else [text]), "it fires on the third session before"
+    assert account.reports.texts is not None
+    (position,) = json.loads(account.reports.texts.report)["positions"]
+    readings = {rule["name"]: (rule["fires"], rule["text"]) for rule in position["rules"]}
+    if text is not None:
+        assert readings["results_due"] == (True, text)
+    else:
+        assert readings.get("results_due", (False, ""))[0] is False
 
 
 async def test_a_position_says_how_far_stop_and_averages_are_and_what_base_it_was_bought_from(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import date
+from unittest.mock import AsyncMock, Mock
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tests.fakes.runs import FakeRunStore
 from tests.fakes.watch import FakeNotifier
 from tests.fakes.watchlists import FakeWatchlistStore
 from tests.jobs.sample_market import INDEX, MORNING, SESSION, SampleMarket, build_sample_market, history
+from vcpd.alerts.templates import Templates, compose
 from vcpd.core.errors import RetryableError
 from vcpd.domain.alerts import AlertKind
 from vcpd.domain.bars import BarSeries
@@ -18,6 +20,7 @@ from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, RunCause
 from vcpd.domain.watchlists import LevelKind, PriceLevel
 from vcpd.jobs.price_levels import LevelReader, ReportReachedLevels
+from vcpd.jobs.watch_events import SetupFactsReader
 
 DAYS: list[date] = NSE.sessions(date(2025, 1, 1), SESSION).tolist()
 JOB = "levels"
@@ -41,11 +44,14 @@ class Watched:
     store: FakeWatchlistStore
     runs: FakeRunStore
     notifier: FakeNotifier = field(default_factory=FakeNotifier)
+    facts: SetupFactsReader | None = None
 
     async def run(self, session: date) -> dict[str, int]:
         market = self.market
         reader = LevelReader(market.universe_panels, market.workers, market.bars, self.store)
-        job = ReportReachedLevels(self.store, reader, self.runs, self.notifier, market.clock, LINK.format)
+        job = ReportReachedLevels(
+            self.store, reader, self.runs, self.notifier, market.clock, LINK.format, self.facts
+        )
         result = await job(context(session, JOB))
         assert result.outcome is not Outcome.FAILED
         return dict(result.counts)
@@ -87,6 +93,34 @@ async def test_a_level_is_reported_in_the_session_that_reached_it_and_not_again(
     assert (await watched.run(SESSION))["reached"] == 0
     await watched.run(DAYS[-2])
     assert len(watched.notifier.published) == 1
+
+
+async def test_the_alert_says_what_is_known_of_the_symbol_as_alerts_about_setups_do(watched: Watched) -> None:
+    known = {
+        "shares": 120,
+        "sector_ranks": "Metals",
+        "results": "results in 3 sessions, on 2025-07-03",
+        "url": "x",
+    }
+    facts = Mock(of_symbols=AsyncMock(return_value={"NSE:RISE": known}))
+    watched.facts = facts
+    await watched.store.put_level(ABOVE)
+    await watched.run(DAYS[-2])
+    (alert,) = watched.notifier.published.values()
+    assert (
+        alert.facts.items()
+        >= {**known, "level": "above 110.00", "url": "http://page/#/setups/NSE:RISE"}.items()
+    )
+    facts.of_symbols.assert_awaited_once_with(DAYS[-2], {"NSE:RISE"})
+    text = compose([alert], "mail", Templates(), NSE.zone).text
+    assert text.splitlines()[:6] == [
+        "RISE above 110.00",
+        "price 120.00, level 110.00",
+        "above the base",
+        "120 shares for the account",
+        "sector Metals",
+        "results in 3 sessions, on 2025-07-03",
+    ]
 
 
 async def test_the_crossing_of_an_average_names_its_side(watched: Watched) -> None:

@@ -3,10 +3,10 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any, cast
 
 import msgspec
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.fakes.clock import FakeClock, fast_clock
-from tests.fakes.watch import FakeNotifier, FakeWatchStore
+from tests.fakes.watch import FakeNotifier, FakeSetupFacts, FakeWatchStore
 from tests.fakes.watch_session import (
     CLOSES,
     NOON,
@@ -31,7 +31,7 @@ from tests.fakes.watch_session import (
     watch_store,
 )
 from tests.fakes.watchlists import FakeLevelReader, FakeWatchlistStore
-from vcpd.alerts.templates import Templates, Variables, compose
+from vcpd.alerts.templates import Templates, compose
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.core.errors import NeedsLoginError, PermanentError, RetryableError, StorageUnavailableError
 from vcpd.domain.alerts import AlertKind
@@ -62,25 +62,6 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while not condition():  # noqa: ASYNC110 - whatever it is, it may come from anywhere
             await asyncio.sleep(0.002)
-
-
-@dataclass
-class FakeSetupFacts:
-    """What is known beside an event of NSE:AAA; `error` is raised instead while it is set."""
-
-    error: Exception | None = None
-    asked: list[tuple[date, set[str]]] = field(default_factory=list)
-
-    async def of_symbols(self, session: date, symbols: Collection[str]) -> Mapping[str, Variables]:
-        self.asked.append((session, set(symbols)))
-        if self.error is not None:
-            raise self.error
-        known: Variables = {
-            "sector_ranks": "Metals, rank 2 of 9, leading",
-            "market": "correction",
-            "price": 1.0,
-        }
-        return {"NSE:AAA": {**known, "price": 1.0}}
 
 
 @dataclass
@@ -169,7 +150,7 @@ async def watched_levels(*levels: PriceLevel) -> LevelSources:
     store = FakeWatchlistStore()
     for level in levels:
         await store.put_level(level)
-    return LevelSources(store, cast("LevelReader", FakeLevelReader()), "http://page/{}".format)
+    return LevelSources(store, cast("LevelReader", FakeLevelReader()), "http://page/{}".format, None)
 
 
 async def test_a_price_level_is_followed_beside_the_bases_and_reported() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.clock import FakeClock, fast_clock
-from tests.fakes.watch import FakeNotifier
+from tests.fakes.watch import FakeNotifier, FakeSetupFacts
 from tests.fakes.watch_session import (
     CLOSES,
     HOURS,
@@ -140,10 +140,11 @@ class Levels:
     store: FakeWatchlistStore = field(default_factory=FakeWatchlistStore)
     reader: FakeLevelReader = field(default_factory=FakeLevelReader)
     notifier: FailingNotifier = field(default_factory=FailingNotifier)
+    facts: FakeSetupFacts | None = None
 
     def watch(self) -> LevelWatch:
         return LevelWatch(
-            LevelSources(self.store, cast("LevelReader", self.reader), "http://page/{}".format),
+            LevelSources(self.store, cast("LevelReader", self.reader), "http://page/{}".format, self.facts),
             instruments=watch_store(),
             notifier=self.notifier,
             hours=HOURS,
@@ -159,7 +160,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_a_level_is_published_as_provisional_with_the_key_of_the_evening() -> None:
-    levels = Levels(notifier=FailingNotifier(refusals=2))
+    levels = Levels(notifier=FailingNotifier(refusals=2), facts=FakeSetupFacts())
     number = await levels.store.put_level(PriceLevel(symbol="NSE:AAA", kind=LevelKind.ABOVE, price=100.0))
     await levels.store.add("banks", ["NSE:AAA"])
     watch = levels.watch()
@@ -177,6 +178,8 @@ async def test_a_level_is_published_as_provisional_with_the_key_of_the_evening()
     assert (alert.kind, alert.key) == (AlertKind.PRICE_LEVEL, f"price_level:{number}:{TODAY}")
     assert (alert.provisional, alert.urgent) == (True, True)
     assert alert.facts == {
+        "sector_ranks": "Metals, rank 2 of 9, leading",
+        "market": "correction",
         "level": "above 100.00",
         "price": 100.5,
         "value": 100.0,
@@ -184,6 +187,24 @@ async def test_a_level_is_published_as_provisional_with_the_key_of_the_evening()
         "note": None,
         "url": "http://page/NSE:AAA",
     }
+
+
+async def test_facts_that_cannot_be_read_do_not_keep_an_alert_back() -> None:
+    levels = Levels(facts=FakeSetupFacts(error=RetryableError("the store is away")))
+    await levels.store.put_level(PriceLevel(symbol="NSE:AAA", kind=LevelKind.ABOVE, price=100.0))
+    watch = levels.watch()
+    await watch.refresh(SETTINGS)
+    watch.submit(prices(("NSE:AAA", 100.5, 100)))
+    running = asyncio.create_task(watch.run())
+    try:
+        await watch.wait_until_idle(DEADLINE_S)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    (alert,) = levels.notifier.published.values()
+    assert (alert.facts["level"], alert.facts["url"]) == ("above 100.00", "http://page/NSE:AAA")
+    assert levels.facts is not None
+    assert levels.facts.asked == [(YESTERDAY, {"NSE:AAA"})]
 
 
 async def test_levels_are_read_anew_only_when_they_changed_and_stay_reported() -> None:

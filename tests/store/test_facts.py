@@ -12,6 +12,7 @@ from vcpd.domain.nse_calendar import NSE
 from vcpd.jobs.facts import FactsSync
 from vcpd.store.database import Database
 from vcpd.store.facts import PostgresFactsStore
+from vcpd.store.fills import PostgresPositionNotes
 from vcpd.store.instruments import PostgresInstrumentStore
 from vcpd.store.screen_results import PostgresSetupStore
 
@@ -71,6 +72,25 @@ async def test_facts_are_shown_beside_a_setup_with_their_average_and_marks(datab
             "ESM stage 1",
         ),
     )
+
+
+async def test_the_day_of_results_reaches_what_is_known_of_a_company(database: Database) -> None:
+    """Of facts of the last week; a day that lies behind is kept, but no session is counted to it."""
+    await PostgresInstrumentStore(database).merge([Instrument("NSE:A", 1), Instrument("NSE:B", 2)], FIRST_DAY)
+    given = [
+        SymbolFacts(symbol="NSE:A", results_on=RESULTS_ON),
+        SymbolFacts(symbol="NSE:B", results_on=MONDAY - timedelta(1)),
+    ]
+    await FactsSync(FakeSource(*given), PostgresFactsStore(database), CALENDAR)(MONDAY)
+    kept = await database.fetch("SELECT results_in_sessions FROM symbol_facts ORDER BY instrument_id")
+    assert [row["results_in_sessions"] for row in kept] == [5, None]
+    notes = PostgresPositionNotes(database)
+    for session, known in (
+        (MONDAY, RESULTS_ON),
+        (MONDAY + timedelta(6), RESULTS_ON),
+        (MONDAY + timedelta(7), None),
+    ):
+        assert (await notes.companies(["NSE:A"], session))["NSE:A"].results_on == known
 
 
 async def test_a_share_that_trades_for_trade_is_marked_where_the_market_publishes_no_facts(

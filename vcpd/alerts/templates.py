@@ -21,6 +21,16 @@ COMMON_VARIABLES: Final[Variables] = {
     "at": "Wed 2026-04-08 16:05",  # exchange-local time
     "provisional": "provisional: the close decides",  # nothing where it is final
 }
+SYMBOL_VARIABLES: Final[Variables] = {
+    "shares": 120,  # for the account that [size] names
+    "sector": "Information Technology",
+    "sector_ranks": "Information Technology, rank 3 of 21, leading; IT Services, rank 5 of 90",
+    "market": "confirmed uptrend since 2026-03-02",
+    "results": "results in 3 sessions, on 2026-04-13",
+    "marks": "trade for trade, ASM stage 2",
+    "context": "120 shares for the account; Information Technology; results in 3 sessions, on 2026-04-13",
+    "url": "http://127.0.0.1:8787/#/setups/NSE%3AINFY",
+}
 SETUP_VARIABLES: Final[Variables] = {
     "footprint": "10W 22/5 3T",
     "weeks": 10,
@@ -38,14 +48,7 @@ SETUP_VARIABLES: Final[Variables] = {
     "anchor": "2026-01-12",  # where the base begins
     "note": "prices of the evening, not final yet",
     "to_pivot_pct": 1.5,  # from the close; negative above the pivot
-    "shares": 120,  # for the account that [size] names
-    "sector": "Information Technology",
-    "sector_ranks": "Information Technology, rank 3 of 21, leading; IT Services, rank 5 of 90",
-    "market": "confirmed uptrend since 2026-03-02",
-    "results": "results in 3 sessions, on 2026-04-13",
-    "marks": "trade for trade, ASM stage 2",
-    "context": "120 shares for the account; Information Technology; results in 3 sessions, on 2026-04-13",
-    "url": "http://127.0.0.1:8787/#/setups/NSE%3AINFY",
+    **SYMBOL_VARIABLES,
 }
 LOGIN_VARIABLES: Final[Variables] = {
     "reason": "the token is of yesterday",
@@ -96,23 +99,22 @@ VARIABLES_BY_KIND: Final[Mapping[AlertKind, Variables]] = {
         "value": 1500.0,
         "lists": "banks, starred",
         "note": "above the base",
-        "url": "http://127.0.0.1:8787/#/setups/NSE%3AINFY",
+        **SYMBOL_VARIABLES,
     },
     AlertKind.TEST: {"channel": "telegram"},
 }
 MISSING_VALUE_TEXT: Final = "-"
 VARIABLE_NAME: Final = re.compile(r"[a-z_]+")
 ALLOWED_FORMAT: Final = re.compile(r"[<>^]?\+?\d{0,2},?(\.\d{1,2})?[dfgs%]?")
+SYMBOL_LINES: Final = (
+    "{shares:,d} shares for the account\nsector {sector_ranks}\nmarket {market}\n{results}\n{marks}\n"
+)
 EVENT_BODY: Final = (
     "{detail}\n"
     "price {price:.2f}, pivot {pivot:.2f}, stop {stop:.2f}\n"
     "to the pivot {to_pivot_pct:+.1f} %\n"
     "risk {risk_pct:.1f} %\n"
-    "{shares:,d} shares for the account\n"
-    "sector {sector_ranks}\n"
-    "market {market}\n"
-    "{results}\n"
-    "{marks}\n"
+    f"{SYMBOL_LINES}"
     "{footprint}\n"
     "RS {rating}, score {score:.0f}\n"
     "{note}\n"
@@ -263,7 +265,8 @@ class Templates(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     )
     price_level: Template = Template(
         title="{name} {level}",
-        body="price {price:.2f}, level {value:.2f}\n{note}\nlists {lists}\n{provisional}\n{url}",
+        body="price {price:.2f}, level {value:.2f}\n{note}\nlists {lists}\n"
+        f"{SYMBOL_LINES}{{provisional}}\n{{url}}",
     )
     test: Template = Template(title="vcpd: a test", body="{channel} works. Sent {at}.")
 

@@ -17,6 +17,8 @@ from vcpd.app.account_sizing import AccountSizing
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.storage import Storage
 from vcpd.core.errors import BadInputError
+from vcpd.domain.facts import SetupFacts
+from vcpd.domain.position_notes import CompanyNote
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Base, Setup
 
@@ -42,10 +44,36 @@ class AlertFacts:
         return {key: self._variables(key[0], listed.get(key[0]), shares.get(key)) for key in sized}
 
     async def of_symbols(self, session: date, symbols: Collection[str]) -> Mapping[str, Variables]:
-        """The variables of each symbol by its setup listed after `session`; of others the address alone."""
+        """The variables of each symbol by its setup listed after `session`; of others what is known."""
         listed = await self._listed(session)
         shares = await self._shares({symbol: listed.get(symbol) for symbol in symbols})
-        return {symbol: self._variables(symbol, listed.get(symbol), shares.get(symbol)) for symbol in symbols}
+        others = sorted(symbol for symbol in symbols if symbol not in listed)
+        companies = await self._storage.position_notes.companies(others, session) if others else {}
+        return {
+            symbol: {
+                **self._variables(symbol, listed.get(symbol), shares.get(symbol)),
+                **self._company_variables(companies.get(symbol), session),
+            }
+            for symbol in symbols
+        }
+
+    def _company_variables(self, company: CompanyNote | None, session: date) -> Variables:
+        """Sector and results of a company that has no listed setup."""
+        if company is None:
+            return {}
+        ahead = None
+        if company.results_on is not None:
+            ahead = self._live.calendar.sessions_until(session, company.results_on)
+        on = None if ahead is None else company.results_on
+        results = SetupFacts(session=session, results_on=on, results_in_sessions=ahead).results_text or None
+        known = [text for text in (company.sector, results) if text]
+        context = "; ".join(known) or None
+        return {
+            "sector": company.sector,
+            "sector_ranks": company.sector,
+            "results": results,
+            "context": context,
+        }
 
     async def _listed(self, session: date) -> Mapping[str, Setup]:
         _, listed = await self._storage.setups.listed(session)

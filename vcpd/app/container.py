@@ -195,7 +195,8 @@ class Container:
         status = self._status_service(
             live, storage, market, workers, heartbeats, current_panel, alerts, watch, jobs, health
         )
-        portfolio = PortfolioService(live, clock, storage.instruments, current_panel, jobs.position_judge())
+        judge = jobs.position_judge(live.configuration)
+        portfolio = PortfolioService(live, clock, storage.instruments, current_panel, judge)
         port, token = await self._open_port(status, storage, market, scheduler, portfolio, jobs)
         link = partial(login_url, self._configuration.web, token)
         reloader = ConfigurationReloader(

@@ -129,7 +129,7 @@ class JobFactory:
                 thresholds.min_rs_universe,
             ),
             "positions": Positions(
-                self.position_judge(), self.notifier, clock, position_settings(configuration)
+                self.position_judge(configuration), self.notifier, clock, position_settings(configuration)
             ),
             "levels": self._levels_job(configuration),
             "housekeeping": Housekeeping(storage.runs, storage.database, clock),
@@ -148,7 +148,7 @@ class JobFactory:
         evidence = market.day_evidence or QuoteEvidence(market.client, self.panels.universe, clock, calendar)
         return UpdateCalendar(evidence, self.holidays.days, clock, calendar, self.holidays)
 
-    def position_judge(self) -> PositionJudge:
+    def position_judge(self, configuration: Configuration) -> PositionJudge:
         """Judges an account on the same panel and store, for the job and for whoever changes it."""
         storage = self.storage
         return PositionJudge(
@@ -159,12 +159,20 @@ class JobFactory:
             storage.position_notes,
             storage.position_reports,
             self.broker,
+            configuration.calendar,
         )
 
     def _levels_job(self, configuration: Configuration) -> ReportReachedLevels:
         link = partial(setup_url, configuration.web.page_url)
-        lists, runs = self.storage.watchlists, self.storage.runs
-        return ReportReachedLevels(lists, self.level_reader(), runs, self.notifier, self.clock, link)
+        return ReportReachedLevels(
+            self.storage.watchlists,
+            self.level_reader(),
+            self.storage.runs,
+            self.notifier,
+            self.clock,
+            link,
+            self.watch.facts,
+        )
 
     def level_reader(self) -> LevelReader:
         """Reads price levels on the same panel and store, for the job and for the port."""
@@ -253,7 +261,7 @@ def build_watch(  # noqa: PLR0913, PLR0917 - each part by itself
     reader: LevelReader,
 ) -> Watch:
     """The live watch, publishing through `notifier`; price levels come from `reader`."""
-    configuration = live.configuration
+    configuration, facts = live.configuration, AlertFacts(live, storage)
     link = partial(setup_url, configuration.web.page_url)
     return Watch(
         market=market.client,
@@ -267,8 +275,8 @@ def build_watch(  # noqa: PLR0913, PLR0917 - each part by itself
         calendar=configuration.calendar,
         price_bands=configuration.exchange.price_bands,
         notifier=notifier,
-        facts=AlertFacts(live, storage),
-        levels=LevelSources(storage.watchlists, reader, link),
+        facts=facts,
+        levels=LevelSources(storage.watchlists, reader, link, facts),
         settings=configuration.watch,
         thresholds=configuration.screen,
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import msgspec
@@ -199,8 +199,9 @@ class PortfolioService:
         if not len(panel.sessions):
             return None
         session: date = panel.sessions[-1].item()
-        judged = await self.judge(session, position_settings(self.live.configuration))
-        await self.judge.keep(judged)
+        judge = replace(self.judge, calendar=self.live.calendar)  # as a reload may have left it
+        judged = await judge(session, position_settings(self.live.configuration))
+        await judge.keep(judged)
         return session
 
 

@@ -109,6 +109,10 @@ class TradingCalendar:
         trades = np.is_busday(days, holidays=self._holiday_days)
         return days[trades | np.isin(days, self._special_days)]
 
+    def sessions_until(self, session: date, day: date) -> int | None:
+        """How many sessions after `session` `day` is reached, 0 for the same day; None for a day before."""
+        return None if day < session else max(0, len(self.sessions(session, day)) - 1)
+
     def next(self, day: date) -> date:
         """The first session after `day`."""
         return self._walk(day, ONE_DAY)

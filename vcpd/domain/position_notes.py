@@ -13,7 +13,11 @@ SCORE_STEP: Final = 10.0
 
 
 class CompanyNote(msgspec.Struct, frozen=True, kw_only=True):
-    """A held company as the store knows it; `state` is that of its base after the newest screened session."""
+    """A held company as the store knows it; `state` is that of its base after the newest screened session.
+
+    `results_on` is the day of the next results that the newest facts name, which may lie behind;
+    `results_in_sessions` counts from the evaluated session, None where no day ahead is known.
+    """
 
     symbol: str
     instrument_id: int
@@ -21,6 +25,7 @@ class CompanyNote(msgspec.Struct, frozen=True, kw_only=True):
     is_listed: bool = True
     state: str | None = None
     footprint: str | None = None
+    results_on: date | None = None
     results_in_sessions: int | None = None
 
 

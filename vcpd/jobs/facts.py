@@ -44,9 +44,9 @@ class FactsSync:
         except VcpdError as error:
             return 0, f"the facts of {session} were not stored: {error}"
         ahead = {
-            fact.symbol: self._sessions_until(session, fact.results_on) for fact in facts if fact.results_on
+            fact.symbol: sessions
+            for fact in facts
+            if fact.results_on is not None
+            and (sessions := self.calendar.sessions_until(session, fact.results_on)) is not None
         }
         return await self.store.put(session, facts, ahead), ""
-
-    def _sessions_until(self, session: date, day: date) -> int:
-        return len(self.calendar.sessions(session, day)) - 1 if day > session else 0

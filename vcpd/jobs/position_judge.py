@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final, Protocol
 
+import msgspec
+
 from vcpd.analysis.position_task import PositionTaskParams, judge_account
 from vcpd.analysis.positions import PositionSettings
 from vcpd.analysis.regime_task import IndexHistory
+from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.portfolio import CurvePoint, Fill, Lot, PositionTexts, Side, StoredFill
 from vcpd.domain.position_notes import CompanyNote, JudgedAccount, PurchaseNote
 from vcpd.jobs.panel_refresh import UniversePanels
@@ -112,6 +115,7 @@ class PositionJudge:
     notes: PositionNotes
     reports: PositionReports
     holdings: UntradedHoldings
+    calendar: TradingCalendar
 
     async def __call__(self, session: date, settings: PositionSettings) -> JudgedAccount:
         """The account after `session`; nothing is kept yet."""
@@ -139,13 +143,20 @@ class PositionJudge:
             after=await self.reports.last_before(session) or session - timedelta(1),
             settings=settings,
             fills=tuple(fills),
-            companies=tuple(companies.values()),
+            companies=tuple(self._with_results(note, session) for note in companies.values()),
             purchases=tuple(await self.notes.purchases(sorted(bought))),
             histories=tuple(await self._histories(companies)),
             untraded=tuple(untraded),
             notices=notices,
             earlier_journal=await self.reports.latest_journal(),
         )
+
+    def _with_results(self, note: CompanyNote, session: date) -> CompanyNote:
+        """The note with the sessions from `session` to the company's results, where they lie ahead."""
+        if note.results_on is None:
+            return note
+        ahead = self.calendar.sessions_until(session, note.results_on)
+        return msgspec.structs.replace(note, results_in_sessions=ahead)
 
     async def _untraded(self) -> tuple[Sequence[Lot], tuple[str, ...]]:
         """Lots of holdings without trades, of now or as they were last known, which is then said."""

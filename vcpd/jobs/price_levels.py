@@ -13,7 +13,7 @@ import msgspec
 from vcpd.analysis.price_levels import LevelTaskParams, read_levels
 from vcpd.analysis.regime_task import IndexHistory
 from vcpd.core.errors import RetryableError
-from vcpd.domain.alerts import Alert, AlertKind
+from vcpd.domain.alerts import Alert, AlertKind, TemplateValue
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.domain.watchlists import (
     LevelKind,
@@ -24,6 +24,7 @@ from vcpd.domain.watchlists import (
     WatchlistBook,
 )
 from vcpd.jobs.panel_refresh import UniversePanels
+from vcpd.jobs.watch_events import SetupFactsReader, known_facts
 from vcpd.ports import BarStore, Clock, Notifier, RunStore, Workers
 
 NO_LEVELS: Final = "no price level is set: set some with `vcpd watchlist level`, or on the page"
@@ -131,6 +132,7 @@ class ReportReachedLevels:
     notifier: Notifier
     clock: Clock
     link: Callable[[str], str]  # the page's address of a symbol
+    facts: SetupFactsReader | None = None
 
     async def __call__(self, context: RunContext) -> RunResult:
         book = await self.store.book()
@@ -143,7 +145,9 @@ class ReportReachedLevels:
         reached = [reading for reading in prices.readings if reading.is_new]
         audible = [reading for reading in reached if not _is_snoozed(reading, book)]
         now = self.clock.now()
-        await self.notifier.publish([self._alert(reading, book, now) for reading in audible])
+        facts = await known_facts(self.facts, context.session, {reading.level.symbol for reading in audible})
+        alerts = [self._alert(reading, book, now) for reading in audible]
+        await self.notifier.publish([with_symbol_facts(alert, facts) for alert in alerts])
         counts = {"levels": len(book.levels), "reached": len(reached), "snoozed": len(reached) - len(audible)}
         return RunResult(counts=counts)
 
@@ -198,6 +202,11 @@ def level_alert(  # noqa: PLR0913 - what was reached, where, at which price and 
             "url": link(reading.level.symbol),
         },
     )
+
+
+def with_symbol_facts(alert: Alert, facts: Mapping[str, Mapping[str, TemplateValue]]) -> Alert:
+    """The alert with what is known of its symbol beside its own facts, which count where both have a name."""
+    return msgspec.structs.replace(alert, facts={**facts.get(alert.symbol or "", {}), **alert.facts})
 
 
 def reached_text(level: PriceLevel, *, is_above: bool) -> str:

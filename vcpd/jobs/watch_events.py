@@ -1,13 +1,13 @@
 """Store live events and publish their alerts, in order, with retries."""
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Final, Protocol
 
 import structlog
 
-from vcpd.core.errors import PermanentError, RetryableError, UnavailableError
+from vcpd.core.batch_queue import BatchQueue
+from vcpd.core.errors import PermanentError, RetryableError
 from vcpd.domain.alerts import ALERT_KIND_OF_EVENT, Alert, TemplateValue
 from vcpd.domain.live import LiveEvent
 from vcpd.ports import Clock, Notifier, WatchStore
@@ -22,7 +22,7 @@ class SetupFactsReader(Protocol):
     async def of_symbols(
         self, session: date, symbols: Collection[str]
     ) -> Mapping[str, Mapping[str, TemplateValue]]:
-        """Facts of each symbol by its setup as listed after `session`, as variables of a template."""
+        """Facts of each symbol as known after `session`, as variables of a template."""
         ...
 
 
@@ -44,37 +44,20 @@ class WatchEventWriter:
         self._notifier = notifier
         self._real_clock = pace
         self._facts, self._previous_session = facts, previous_session
-        self._waiting: list[LiveEvent] = []
-        self._wakeup = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._queue: BatchQueue[LiveEvent] = BatchQueue(self._store_and_publish, self._log_and_wait)
         self.stored_count = 0
 
     def submit(self, events: Sequence[LiveEvent]) -> None:
-        if events:
-            self._waiting += events
-            self._idle.clear()
-            self._wakeup.set()
+        """Take events without blocking."""
+        self._queue.add(events)
 
     async def run(self) -> None:
         """Run until cancelled."""
-        while True:
-            await self._wakeup.wait()
-            self._wakeup.clear()
-            while self._waiting:
-                batch = tuple(self._waiting)
-                await self._store_and_publish(batch)
-                del self._waiting[: len(batch)]
-            self._idle.set()
+        await self._queue.run()
 
     async def wait_until_idle(self, deadline_s: float) -> bool:
         """Wait until nothing is pending; return False on timeout."""
-        try:
-            async with asyncio.timeout(deadline_s):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await self._queue.wait_until_idle(deadline_s)
 
     async def resume(self, seen: Sequence[LiveEvent]) -> None:
         """Publish the events stored earlier in the session, which may not have been published."""
@@ -86,34 +69,32 @@ class WatchEventWriter:
         reported = [event for event in events if event.kind in ALERT_KIND_OF_EVENT]
         if self._notifier is None or not reported:
             return
-        facts = await self._facts_of({event.symbol for event in reported})
+        facts = await known_facts(self._facts, self._previous_session, {event.symbol for event in reported})
         await self._notifier.publish(
             [alert_for_event(event, facts.get(event.symbol, {})) for event in reported]
         )
 
-    async def _facts_of(self, symbols: Collection[str]) -> Mapping[str, Mapping[str, TemplateValue]]:
-        """Facts of the symbols; empty where they cannot be read, because the alert does not wait for them."""
-        if self._facts is None:
-            return {}
-        try:
-            return await self._facts.of_symbols(self._previous_session, symbols)
-        except (RetryableError, PermanentError) as error:
-            log.warning("watch.alert_facts_unavailable", symbols=len(symbols), reason=str(error))
-            return {}
-
     async def _store_and_publish(self, batch: Sequence[LiveEvent]) -> None:
-        """Store, then publish; both are idempotent, so both are retried until they succeed."""
-        while True:
-            try:
-                self.stored_count += await self._store.add(batch)
-                await self.publish(batch)
-            except (RetryableError, UnavailableError) as error:
-                log.warning(
-                    "watch.store_failed", events=len(batch), reason=str(error), retry_in_s=RETRY_DELAY_S
-                )
-                await self._real_clock.sleep(RETRY_DELAY_S)
-            else:
-                return
+        """Store, then publish; both are idempotent."""
+        self.stored_count += await self._store.add(batch)
+        await self.publish(batch)
+
+    async def _log_and_wait(self, batch: Sequence[LiveEvent], error: Exception) -> None:
+        log.warning("watch.store_failed", events=len(batch), reason=str(error), retry_in_s=RETRY_DELAY_S)
+        await self._real_clock.sleep(RETRY_DELAY_S)
+
+
+async def known_facts(
+    reader: SetupFactsReader | None, session: date, symbols: Collection[str]
+) -> Mapping[str, Mapping[str, TemplateValue]]:
+    """Facts of the symbols; empty where they cannot be read, because the alert does not wait for them."""
+    if reader is None:
+        return {}
+    try:
+        return await reader.of_symbols(session, symbols)
+    except (RetryableError, PermanentError) as error:
+        log.warning("watch.alert_facts_unavailable", symbols=len(symbols), reason=str(error))
+        return {}
 
 
 def alert_for_event(seen: LiveEvent, facts: Mapping[str, TemplateValue]) -> Alert:

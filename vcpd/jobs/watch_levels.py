@@ -1,18 +1,19 @@
 """Follows price levels of watch lists while a session runs; levels that change are read anew."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
-from vcpd.core.errors import RetryableError, UnavailableError, VcpdError
+from vcpd.core.batch_queue import BatchQueue
+from vcpd.core.errors import VcpdError
 from vcpd.domain.alerts import Alert
 from vcpd.domain.live import LivePrices
 from vcpd.domain.watchlists import WatchlistBook
-from vcpd.jobs.price_levels import LevelReader, WatchlistStore, level_alert
+from vcpd.jobs.price_levels import LevelReader, WatchlistStore, level_alert, with_symbol_facts
 from vcpd.jobs.settings import WatchSettings
+from vcpd.jobs.watch_events import SetupFactsReader, known_facts
 from vcpd.jobs.watch_hours import WatchHours
 from vcpd.jobs.watch_level_tracker import LevelTracker
 from vcpd.ports import Clock, Notifier, WatchStore
@@ -23,11 +24,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LevelSources:
-    """Where price levels come from; `link` gives the page's address of a symbol."""
+    """Where levels come from; `link` gives the page's address of a symbol, `facts` what is known of it."""
 
     store: WatchlistStore
     read: LevelReader
     link: Callable[[str], str]
+    facts: SetupFactsReader | None = None
 
 
 class LevelWatch:
@@ -48,9 +50,7 @@ class LevelWatch:
         self._hours, self._clock, self._real_clock = hours, clock, real_clock
         self._book = WatchlistBook()
         self._version: object = None
-        self._waiting: list[Alert] = []
-        self._wakeup, self._idle = asyncio.Event(), asyncio.Event()
-        self._idle.set()
+        self._queue: BatchQueue[Alert] = BatchQueue(self._publish, self._log_and_wait)
         self.tracker = LevelTracker([], {}, hours, 0.0)
 
     @property
@@ -88,52 +88,42 @@ class LevelWatch:
 
     def submit(self, prices: LivePrices) -> None:
         """Evaluate prices in the event loop as they arrive."""
-        if self._sources is None:
+        if self._sources is None or self._notifier is None:
             return
-        now = self._clock.now()
-        for reached in self.tracker.update(prices, now):
-            alert = level_alert(
+        now, session = self._clock.now(), self._hours.session
+        self._queue.add(
+            level_alert(
                 reached.reading,
                 self._book,
                 reached.price,
-                self._hours.session,
+                session,
                 now,
                 link=self._sources.link,
                 provisional=True,
             )
-            self._waiting.append(alert)
-        if self._waiting:
-            self._idle.clear()
-            self._wakeup.set()
+            for reached in self.tracker.update(prices, now)
+        )
 
     async def run(self) -> None:
         """Publish what was reached, in order, with retries; runs until cancelled."""
-        while True:
-            await self._wakeup.wait()
-            self._wakeup.clear()
-            while self._waiting and self._notifier is not None:
-                batch = tuple(self._waiting)
-                await self._publish(self._notifier, batch)
-                del self._waiting[: len(batch)]
-            self._idle.set()
+        await self._queue.run()
 
     async def wait_until_idle(self, deadline_s: float) -> None:
         """Wait until everything is published, or until the deadline."""
-        try:
-            async with asyncio.timeout(deadline_s):
-                await self._idle.wait()
-        except TimeoutError:
-            log.warning("watch.levels_unpublished", alerts=len(self._waiting))
+        if not await self._queue.wait_until_idle(deadline_s):
+            log.warning("watch.levels_unpublished", alerts=len(self._queue))
 
-    async def _publish(self, notifier: Notifier, batch: Sequence[Alert]) -> None:
-        while True:
-            try:
-                await notifier.publish(batch)
-            except (RetryableError, UnavailableError) as error:
-                log.warning("watch.levels_failed", reason=str(error), retry_in_s=RETRY_DELAY_S)
-                await self._real_clock.sleep(RETRY_DELAY_S)
-            else:
-                return
+    async def _publish(self, batch: Sequence[Alert]) -> None:
+        """Publish a batch with what is known of its symbols; the same alert is kept once."""
+        if self._sources is None or self._notifier is None:
+            return
+        symbols = {alert.symbol for alert in batch if alert.symbol is not None}
+        facts = await known_facts(self._sources.facts, self._hours.previous_session, symbols)
+        await self._notifier.publish([with_symbol_facts(alert, facts) for alert in batch])
+
+    async def _log_and_wait(self, _: Sequence[Alert], error: Exception) -> None:
+        log.warning("watch.levels_failed", reason=str(error), retry_in_s=RETRY_DELAY_S)
+        await self._real_clock.sleep(RETRY_DELAY_S)
 
     async def refresh_or_log(self, settings: WatchSettings) -> bool:
         """The same as `refresh`; where levels cannot be read, those before stay followed."""

@@ -54,7 +54,7 @@ UPDATE fills SET rules = $2 WHERE id = ANY ($1::bigint[]) AND side = 'buy';
 
 -- name: companies
 SELECT instruments.symbol, instruments.id AS instrument_id, instruments.sector, instruments.listed AS is_listed,
-       judged.state, judged.footprint, facts.results_in_sessions
+       judged.state, judged.footprint, facts.results_on
 FROM instruments
 LEFT JOIN LATERAL (
     SELECT setups.state, setups.verdict ->> 'footprint' AS footprint
@@ -64,7 +64,7 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS judged ON true
 LEFT JOIN LATERAL (
-    SELECT symbol_facts.results_in_sessions
+    SELECT symbol_facts.results_on
     FROM symbol_facts
     WHERE symbol_facts.instrument_id = instruments.id
       AND symbol_facts.session <= $2 AND symbol_facts.session > $2 - 7
