@@ -195,8 +195,7 @@ class Container:
         status = self._status_service(
             live, storage, market, workers, heartbeats, current_panel, alerts, watch, jobs, health
         )
-        judge = jobs.position_judge(live.configuration)
-        portfolio = PortfolioService(live, clock, storage.instruments, current_panel, judge)
+        portfolio = PortfolioService(live, clock, storage.instruments, current_panel, jobs.position_judge())
         port, token = await self._open_port(status, storage, market, scheduler, portfolio, jobs)
         link = partial(login_url, self._configuration.web, token)
         reloader = ConfigurationReloader(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -129,7 +129,10 @@ class JobFactory:
                 thresholds.min_rs_universe,
             ),
             "positions": Positions(
-                self.position_judge(configuration), self.notifier, clock, position_settings(configuration)
+                replace(self.position_judge(), calendar=calendar),
+                self.notifier,
+                clock,
+                position_settings(configuration),
             ),
             "levels": self._levels_job(configuration),
             "housekeeping": Housekeeping(storage.runs, storage.database, clock),
@@ -148,7 +151,7 @@ class JobFactory:
         evidence = market.day_evidence or QuoteEvidence(market.client, self.panels.universe, clock, calendar)
         return UpdateCalendar(evidence, self.holidays.days, clock, calendar, self.holidays)
 
-    def position_judge(self, configuration: Configuration) -> PositionJudge:
+    def position_judge(self) -> PositionJudge:
         """Judges an account on the same panel and store, for the job and for whoever changes it."""
         storage = self.storage
         return PositionJudge(
@@ -159,7 +162,7 @@ class JobFactory:
             storage.position_notes,
             storage.position_reports,
             self.broker,
-            configuration.calendar,
+            self.watch.calendar,
         )
 
     def _levels_job(self, configuration: Configuration) -> ReportReachedLevels:
