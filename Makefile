@@ -26,8 +26,10 @@ kernels:
 run: setup
 	exec $(BIN)/vcpd run --config config.toml
 
+# Three processes for two cores: many tests wait for a daemon. In the order of the files, so that the folder with
+# the longest tests comes first and none of them is left for the end.
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore $(ONE_NAME)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore $(ONE_NAME)
 	$(BIN)/python -m pytest $(ONE_NAME)
 
 # What takes more than a minute by itself: run before a release.

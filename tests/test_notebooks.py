@@ -3,18 +3,25 @@
 from pathlib import Path
 from typing import Any
 
-import nbclient
-import nbformat
 import pytest
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "docs" / "notebooks"
 CELL_TIMEOUT_S = 180
-read: Any = nbformat.read  # it has no types
+
+
+def read(path: Path) -> Any:
+    """The notebook in this file."""
+    import nbformat  # noqa: PLC0415 - slow to import, and every process collects all tests
+
+    without_types: Any = nbformat.read
+    return without_types(path, as_version=4)
 
 
 def run_notebook(name: str) -> list[Any]:
     """The outputs of the code cells."""
-    notebook = read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+    import nbclient  # noqa: PLC0415 - likewise
+
+    notebook = read(NOTEBOOKS / f"{name}.ipynb")
     nbclient.NotebookClient(notebook, timeout=CELL_TIMEOUT_S, kernel_name="python3").execute()
     return [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
 
@@ -44,5 +51,5 @@ def test_each_notebook_is_kept_without_outputs() -> None:
     found = sorted(NOTEBOOKS.glob("*.ipynb"))
     assert len(found) == 3
     for path in found:
-        for cell in read(path, as_version=4).cells:
+        for cell in read(path).cells:
             assert not cell.get("outputs"), path

@@ -19,6 +19,7 @@ from typing import Any, Final
 import pytest
 
 from tests.acceptance.exchange import free_port
+from tests.compiler import quick_compiler
 
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
 SOURCES_ONLY: Final = shutil.ignore_patterns("__pycache__", "*.so")
@@ -46,9 +47,10 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def archives(source: Path) -> tuple[Path, Path]:
+def archives(source: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Wheel and source archive, as `make dist` builds them."""
-    _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(source / "dist"), str(source))
+    build = (sys.executable, "-m", "build", "--no-isolation", "--outdir", str(source / "dist"), str(source))
+    _run(*build, **quick_compiler(tmp_path_factory.mktemp("compiler")))
     (wheel,), (archive,) = (source / "dist").glob("*.whl"), (source / "dist").glob("*.tar.gz")
     return wheel, archive
 

@@ -20,7 +20,8 @@ DEADLINE_S = 200.0  # for a busy machine
 LOOK_S = 0.03
 DEAD = "the daemon died during this run"
 DONE = {"instruments": "done", "collect": "done", "screen": "done", "risk": "done"}
-STAGES = ("start",) * 5 + ("collect",) * 7 + ("screen",) * 4 + ("risk",) * 4
+TWENTY = ("start",) * 5 + ("collect",) * 7 + ("screen",) * 4 + ("risk",) * 4
+FIVE = ("start", "collect", "collect", "screen", "risk")
 SETTINGS = quick_market(
     {
         "sandbox.limits": {"quote_per_s": None},  # quotes at the exchange's own pace
@@ -35,10 +36,16 @@ SETTINGS = quick_market(
 )
 
 
-@pytest.mark.timeout(600)  # twenty-two starts of a whole daemon
-async def test_killed_at_twenty_random_instants_the_rows_are_those_of_an_undisturbed_run(
-    tmp_path: Path, port: int
+@pytest.mark.timeout(600)  # up to twenty-two starts of a whole daemon
+@pytest.mark.parametrize(
+    ("stages", "least_failed"),
+    [(FIVE, 1), pytest.param(TWENTY, 6, marks=pytest.mark.long)],
+    ids=["five", "twenty"],
+)
+async def test_killed_at_random_instants_the_rows_are_those_of_an_undisturbed_run(
+    tmp_path: Path, port: int, stages: tuple[str, ...], least_failed: int
 ) -> None:
+    """Each kill ends the whole family; some runs of `stages` have ended already when it comes."""
     calm, rough = tmp_path / "calm", tmp_path / "rough"
     calm.mkdir()
     rough.mkdir()
@@ -46,15 +53,15 @@ async def test_killed_at_twenty_random_instants_the_rows_are_those_of_an_undistu
         expected = await _everything(daemon)
         assert await daemon.stop() == 0
     chance = random.Random(SEED)
-    for number, stage in enumerate(STAGES):
+    for number, stage in enumerate(stages):
         async with _daemon(rough, port, number) as daemon:
             await _reach(stage, daemon, chance)
             family = daemon.family()
             end_all(family)
             assert not any(member.is_running() for member in family)
-    async with _daemon(rough, port, len(STAGES)) as daemon:
+    async with _daemon(rough, port, len(stages)) as daemon:
         assert await _everything(daemon) == expected
-        _require_sane_runs((await daemon.get("/api/runs?limit=1000"))[1]["items"])
+        _require_sane_runs((await daemon.get("/api/runs?limit=1000"))[1]["items"], least_failed)
 
 
 def _daemon(folder: Path, port: int, number: int = 0) -> AbstractAsyncContextManager[Daemon]:
@@ -110,12 +117,12 @@ async def _everything(daemon: Daemon) -> dict[str, Any]:
     return {"setups": setups, "risk": risk, "bars": bars, "histories": histories}
 
 
-def _require_sane_runs(runs: list[Any]) -> None:
+def _require_sane_runs(runs: list[Any], least_failed: int) -> None:
     """Every run has ended once; those that were killed say so, and every job has come to its end."""
     assert all(run["outcome"] for run in runs)
     ticks = Counter((run["job"], run["scheduled_at"]) for run in runs)
     assert max(ticks.values()) == 1
     failed = [run for run in runs if run["outcome"] == "failed"]
     assert {run["reason"] for run in failed} == {DEAD}
-    assert len(failed) > 5
+    assert len(failed) >= least_failed
     assert {run["job"] for run in runs if run["outcome"] == "done"} >= DONE.keys()

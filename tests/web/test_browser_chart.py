@@ -2,6 +2,7 @@
 
 import struct
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -9,6 +10,17 @@ from tests.web.browser import Browser
 from tests.web.showroom import ShowroomDaemon
 from vcpd.web.context import SizeRequest, WebContext
 
+AMOUNTS: Final = {
+    "10L": 1e6, "10 lakh": 1e6, "1.5cr": 15e6, "₹ 2 crores": 2e7, "1,000,000": 1e6, "10,00,000": 1e6,
+    "50k": 5e4, "12": 12.0, "ten": None, "10x": None, "1.2.3": None, "": None,
+}  # fmt: skip
+# What is shown of a band by its width in percent and which of its limits was reached.
+PRICE_BANDS: Final[dict[tuple[float | None, str | None], str | None]] = {
+    (5.0, None): "5 %",
+    (5.0, "upper"): "5 %, reached the upper one",
+    (None, "lower"): "reached the lower one",
+    (None, None): None,
+}
 CLICK = """
 const area = document.querySelector(".chart").getBoundingClientRect();
 const at = { clientX: area.left + area.width * arguments[0], clientY: area.top + 90, bubbles: true };
@@ -191,42 +203,33 @@ def test_the_company_is_named_and_linked(browser: Browser) -> None:
     assert found == "https://www.tradingview.com/chart/?symbol=NSE:BETA"
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("10L", 1e6), ("10 lakh", 1e6), ("1.5cr", 15e6), ("₹ 2 crores", 2e7), ("1,000,000", 1e6),
-     ("10,00,000", 1e6), ("50k", 5e4), ("12", 12.0), ("ten", None), ("10x", None),
-     ("1.2.3", None), ("", None)],
-)  # fmt: skip
-def test_an_amount_is_read_as_people_write_it(browser: Browser, text: str, value: float | None) -> None:
-    script = (
-        "return import('./static/format.js').then((made) => {"
-        " const found = made.amount(arguments_[0]); return Number.isNaN(found) ? null : found; })"
-    ).replace("arguments_[0]", repr(text))
-    assert browser.run(script) == value
-
-
-@pytest.mark.parametrize(
-    ("width", "hit", "text"),
-    [
-        (5.0, None, "5 %"),
-        (5.0, "upper", "5 %, reached the upper one"),
-        (None, "lower", "reached the lower one"),
-        (None, None, None),
-    ],
-)
-def test_the_price_band_is_among_the_facts(
-    browser: Browser, width: float | None, hit: str | None, text: str | None
-) -> None:
-    setup = {"as_of": "2025-06-30", "facts": {"price_band_pct": width, "band_hit": hit, "marks": []}}
+def test_an_amount_is_read_as_people_write_it(browser: Browser) -> None:
     script = """
-const [setup] = arguments;
-return import('./static/facts.js').then((made) => {
+const [texts] = arguments;
+return import('./static/format.js').then((made) => texts.map((text) => {
+  const found = made.amount(text);
+  return Number.isNaN(found) ? null : found;
+}));
+"""
+    found = browser.run(script, list(AMOUNTS))
+    assert dict(zip(AMOUNTS, found, strict=True)) == AMOUNTS
+
+
+def test_the_price_band_is_among_the_facts(browser: Browser) -> None:
+    setups = [
+        {"as_of": "2025-06-30", "facts": {"price_band_pct": width, "band_hit": hit, "marks": []}}
+        for width, hit in PRICE_BANDS
+    ]
+    script = """
+const [setups] = arguments;
+return import('./static/facts.js').then((made) => setups.map((setup) => {
   const pairs = [...made.facts(setup, null).querySelectorAll('div')];
   const found = pairs.find((pair) => pair.querySelector('dt').textContent.startsWith('Price band'));
   return found ? found.querySelector('dd').textContent : null;
-});
+}));
 """
-    assert browser.run(script, setup) == text
+    found = browser.run(script, setups)
+    assert dict(zip(PRICE_BANDS, found, strict=True)) == PRICE_BANDS
 
 
 def test_a_size_takes_lakh_and_refuses_what_is_no_number(browser: Browser, given: WebContext) -> None:
