@@ -8,19 +8,17 @@ interval comes from drawing whole months.
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
 
 from vcpd.analysis.indicators import Bars
+from vcpd.analysis.month_intervals import interval_by_month
 from vcpd.analysis.simulated_trades import EntryRules, simulate_entries
 from vcpd.domain.bars import BoolArray, DateArray, FloatArray
 
-RESAMPLES: Final = 4_000
-LEAST_MONTHS: Final = 12  # fewer say nothing about how months differ
 INTERVAL_PCT: Final = 95.0
-SEED: Final = 20_240_101  # the same purchases always give the same interval
 
 
 class OutcomeCounts(msgspec.Struct, frozen=True):
@@ -127,41 +125,6 @@ def estimate(days: DateArray, results_r: FloatArray) -> Estimate:
         low_r=interval.low,
         high_r=interval.high,
     )
-
-
-class MonthInterval(NamedTuple):
-    """The bounds of a mean, None where its months are too few."""
-
-    months: int
-    low: float | None
-    high: float | None
-
-
-def interval_by_month(days: DateArray, results: FloatArray, interval_pct: float) -> MonthInterval:
-    """The interval of the mean of `results` (n,): months drawn with replacement, each with all its `days`."""
-    months, groups = np.unique(days.astype("M8[M]"), return_inverse=True)
-    if len(months) < LEAST_MONTHS:
-        return MonthInterval(len(months), None, None)
-    sums = np.bincount(groups, results).astype(np.float64)
-    counts = np.bincount(groups).astype(np.float64)
-    low, high = month_intervals(sums[:, None], counts[:, None], interval_pct)
-    return MonthInterval(len(months), float(low[0]), float(high[0]))
-
-
-def month_intervals(
-    sums: FloatArray, counts: FloatArray, interval_pct: float
-) -> tuple[FloatArray, FloatArray]:
-    """(n,) each: the bounds of n means whose sums and counts (months, n) share their months.
-
-    The same months are drawn for all; a mean of which no purchase was drawn is left out of its bounds.
-    """
-    random = np.random.default_rng(SEED)
-    drawn = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), RESAMPLES)
-    totals = drawn @ counts
-    means = np.where(totals > 0, (drawn @ sums) / np.maximum(totals, 1), np.nan)
-    edge = (100 - interval_pct) / 2
-    low, high = np.nanpercentile(means, (edge, 100 - edge), axis=0)
-    return low, high
 
 
 def estimate_counts(counts: OutcomeCounts) -> Estimate:

@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from vcpd.analysis.outcomes import INTERVAL_PCT, RESAMPLES, SEED
+from vcpd.analysis.month_intervals import RESAMPLES, SEED
+from vcpd.analysis.outcomes import INTERVAL_PCT
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.portfolio import ClosedTrade
 

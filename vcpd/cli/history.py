@@ -20,9 +20,9 @@ from vcpd.analysis.backtest import (
     merge_results,
     run_backtest,
 )
+from vcpd.analysis.month_intervals import LEAST_MONTHS
 from vcpd.analysis.outcomes import (
     INTERVAL_PCT,
-    LEAST_MONTHS,
     Estimate,
     OutcomeCounts,
     estimate_counts,

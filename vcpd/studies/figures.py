@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from vcpd.analysis.costs import CostSettings, PricedTrades, cost_shares
-from vcpd.analysis.outcomes import LEAST_MONTHS, month_intervals
+from vcpd.analysis.month_intervals import LEAST_MONTHS, month_intervals
 from vcpd.domain.bars import DateArray, FloatArray, IntArray
 from vcpd.studies.cells import StudyCell, TradeSetKey
 from vcpd.studies.portfolio import Account, PortfolioTrades, simulate_account

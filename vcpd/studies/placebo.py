@@ -1,9 +1,10 @@
 """Placebo purchases: what the same exits give without the pattern, as a task of the workers.
 
 Two kinds, each several times for each trade, with a stop as far below the entry: another symbol of the
-universe on the same session, and the same symbol on another session of the span. A trade less the mean of
-its placebos is what the pattern itself adds. The draws depend on seed, symbol and session alone, never on how
-rows are divided.
+universe on the same session, and the same symbol on a session after the trade's holding limit. A trade less
+the mean of its placebos is what the pattern itself adds. Sessions before the trade are no placebos of its
+symbol: a pattern is found after an advance, so a purchase back then would be chosen because the price rose
+afterwards. The draws depend on seed, symbol and session alone, never on how rows are divided.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,17 +32,16 @@ class PlaceboKind(StrEnum):
     """What a placebo shares with its trade."""
 
     SAME_SESSION = "same session, another symbol"
-    SAME_SYMBOL = "same symbol, another session"
+    SAME_SYMBOL = "same symbol, a later session"
 
 
 class PlaceboParams(msgspec.Struct, frozen=True, kw_only=True):
-    """The trades, how they end, and how many placebos each gets; columns bound the purchases."""
+    """The trades, how they end, and how many placebos each gets, before which column."""
 
     trades: TradeTable
     rules: TradeRules
     seed: int
     count: int
-    first_column: int
     stop_column: int
     excluded_rows: tuple[int, ...] = ()
     universe: UniverseFilter = UniverseFilter()
@@ -100,10 +100,11 @@ class _PlaceboMarket:
         parameters, own = self.parameters, kind is PlaceboKind.SAME_SYMBOL
         random = np.random.default_rng([parameters.seed, int(own), row, column])
         tries = DRAWS_FOR_EACH * parameters.count
-        latest = parameters.stop_column - parameters.rules.holding_sessions
+        holding = parameters.rules.holding_sessions
+        first, stop = column + holding + 1, parameters.stop_column - holding
         if own:
-            picked = random.integers(parameters.first_column, max(latest, parameters.first_column + 1), tries)
-            yield from ((row, int(other)) for other in picked if other != column)
+            picked = random.integers(first, stop, tries).tolist() if first < stop else []
+            yield from ((row, other) for other in picked)
         else:
             for other in random.integers(0, len(self.panel.symbols), tries).tolist():
                 if other != row and other not in self.excluded:

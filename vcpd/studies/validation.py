@@ -69,7 +69,6 @@ async def placebo_differences(
         rules=cell.trades.rules,
         seed=plan.seed,
         count=plan.validation.placebos,
-        first_column=data.axis.first,
         stop_column=data.axis.stop,
         excluded_rows=tuple(row for row, symbol in enumerate(panel.symbols) if symbol in left_out),
         universe=plan.universe,

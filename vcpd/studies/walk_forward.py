@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from vcpd.analysis.outcomes import interval_by_month
+from vcpd.analysis.month_intervals import interval_by_month
 from vcpd.domain.bars import BoolArray, DateArray, FloatArray
 from vcpd.studies.cells import StudyCell, TradeSetKey
 from vcpd.studies.figures import JudgedTrades, MonthAxis, sharpe_ratio
