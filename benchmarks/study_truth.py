@@ -13,28 +13,8 @@ from pathlib import Path
 import msgspec
 
 from tests.study.frozen import FROZEN
-from tests.study.truth import best_of_200_cells, difference_from_placebo
-from vcpd.studies.walk_forward import MeanEstimate
-
-GOOD = 0.95
-
-
-class SeedResult(msgspec.Struct, frozen=True):
-    """One market without drift and with the planted one, and the best of 200 cells without."""
-
-    seed: int
-    without_drift: MeanEstimate
-    with_drift: MeanEstimate
-    deflated_sharpe: float | None
-
-
-def result_of(seed: int) -> SeedResult:
-    return SeedResult(
-        seed,
-        difference_from_placebo(seed, 0.0),
-        difference_from_placebo(seed, FROZEN.market.drift),
-        best_of_200_cells(seed).deflated_sharpe,
-    )
+from tests.study.truth import SeedCounts, SeedResult, result_of
+from vcpd.studies.conclusion import LEAST_DEFLATED
 
 
 def main() -> None:
@@ -48,19 +28,20 @@ def main() -> None:
             if file is not None:
                 file.write(msgspec.json.encode(found[-1]) + b"\n")
                 file.flush()
-    _print(found)
+    _print(SeedCounts.of(found), len(found))
 
 
-def _print(found: list[SeedResult]) -> None:
-    accepted, total = FROZEN.accepted, len(found)
-    above = sum(result.without_drift.is_above_zero for result in found)
-    below = sum(result.without_drift.is_below_zero for result in found)
-    planted = sum(result.with_drift.is_above_zero for result in found)
-    good = sum((result.deflated_sharpe or 0.0) > GOOD for result in found)
+def _print(counts: SeedCounts, total: int) -> None:
+    accepted, excluded = FROZEN.accepted, counts.null_above + counts.null_below
     bounds = f"{accepted.least_null_exclusions} to {accepted.most_null_exclusions}"
-    print(f"without drift, interval excludes zero: {above + below} of {total} ({bounds}), {above} above")
-    print(f"best of 200 cells above {GOOD}: {good} of {total} (at most {accepted.most_deflated_above})")
-    print(f"planted drift found: {planted} of {total} (at least {accepted.least_drift_found})")
+    print(
+        f"without drift, interval excludes zero: {excluded} of {total} ({bounds}), {counts.null_above} above"
+    )
+    print(
+        f"best of 200 cells above {LEAST_DEFLATED}: {counts.deflated_above} of {total} "
+        f"(at most {accepted.most_deflated_above})"
+    )
+    print(f"planted drift found: {counts.drift_found} of {total} (at least {accepted.least_drift_found})")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ FILE: Final = Path(__file__).with_name("frozen_truth.toml")
 class Market(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many symbols and bars are drawn, and the drift per session that is planted after a breakout.
 
-    Leaders are few: a random purchase in the advance that is planted before a base gains, so each of them
-    among the placebos would be a difference that has nothing to do with what follows a breakout.
+    Each leader has one planted base. The advance before it meets few placebos, and nothing but the drift
+    follows it: `tests/study/planted.py`.
     """
 
     leaders: int

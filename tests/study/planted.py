@@ -16,6 +16,8 @@ from vcpd.domain.panel import Panel, build_panel
 START = date(2015, 1, 1)
 THRESHOLDS = Thresholds(min_rs_universe=5, min_rs_rating=60, rs_rating_stay=50)
 AFTER_SESSIONS = 45
+BEFORE_SESSIONS = 70  # of a walk before the first advance that is planted
+LAST_START_SESSIONS = 280  # before the end: the trade of the last base can be held to its limit
 
 
 def weekdays(count: int) -> np.ndarray:
@@ -31,6 +33,21 @@ def planted_panel(
     random = np.random.default_rng([seed, 99])
     days = weekdays(bars)
     series = [_bars(f"L{n:03}", leader_path(random, bars, n, drift), days, random) for n in range(leaders)]
+    series += [_bars(f"W{n:03}", _walk(random, bars, 0.016), days, random) for n in range(walkers)]
+    return build_panel(series)
+
+
+def single_base_panel(seed: int, *, leaders: int, walkers: int, bars: int, drift: float) -> Panel:
+    """A market in which nothing but `drift` follows a planted base: each leader has a single one.
+
+    Without drift, a leader is a plain walk from its breakout to its last bar. The breakouts are spread evenly
+    over the sessions.
+    """
+    random = np.random.default_rng([seed, 101])
+    days = weekdays(bars)
+    starts = np.linspace(BEFORE_SESSIONS, bars - LAST_START_SESSIONS, leaders).astype(np.int64).tolist()
+    paths = [_single_base(random, bars, start, drift) for start in starts]
+    series = [_bars(f"L{n:03}", path, days, random) for n, path in enumerate(paths)]
     series += [_bars(f"W{n:03}", _walk(random, bars, 0.016), days, random) for n in range(walkers)]
     return build_panel(series)
 
@@ -61,12 +78,23 @@ def leader_path(random: np.random.Generator, bars: int, number: int, drift: floa
 
 def _cycle(random: np.random.Generator, drift: float) -> Path:
     """One cycle; the session after its base closes above the pivot."""
+    return Path.joined([_base_and_after(random, drift), _leg(random, -0.5, 60, 0.012)])
+
+
+def _single_base(random: np.random.Generator, bars: int, start: int, drift: float) -> Path:
+    """A walk of `start` sessions, an advance, its base, the breakout, the drift, a walk to the end."""
+    before, planted = _walk(random, start, 0.016), _base_and_after(random, drift)
+    rest = bars - start - len(planted.steps)
+    return Path.joined([before, planted, _walk(random, rest, 0.016)])
+
+
+def _base_and_after(random: np.random.Generator, drift: float) -> Path:
+    """An advance, three contractions, the breakout, and a walk with `drift`."""
     parts = [_leg(random, 0.5, 120, 0.004)]
     for depth in (0.17, 0.085, 0.04):
         parts += [_leg(random, -depth, 12, 0.001), _leg(random, 0.97 * depth, 10, 0.001)]
     breakout = Path(np.array([0.022]), np.array([0.001]))
-    after = _walk(random, AFTER_SESSIONS, 0.015, drift)
-    return Path.joined([*parts, breakout, after, _leg(random, -0.5, 60, 0.012)])
+    return Path.joined([*parts, breakout, _walk(random, AFTER_SESSIONS, 0.015, drift)])
 
 
 def _leg(random: np.random.Generator, change: float, sessions: int, noise: float) -> Path:

@@ -1,15 +1,17 @@
 """Studies of markets whose truth is known: planted patterns with a stated drift after them, or with none."""
 
 import asyncio
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Self
 
 import msgspec
 
 from tests.study.frozen import FROZEN
-from tests.study.planted import THRESHOLDS, planted_panel
+from tests.study.planted import THRESHOLDS, single_base_panel
 from tests.study.test_study_run import in_chunks
 from vcpd.analysis.costs import CostSettings
 from vcpd.domain.panel import Panel
+from vcpd.studies.conclusion import LEAST_DEFLATED
 from vcpd.studies.plan import ExitChoices, StopChoices, StudyPlan, ValidationPlan
 from vcpd.studies.rules import EntryKind
 from vcpd.studies.run import run_study
@@ -39,10 +41,49 @@ CELLS_200: Final = msgspec.structs.replace(
 )
 
 
+class SeedResult(msgspec.Struct, frozen=True):
+    """One market without drift and with the planted one, and the best of 200 cells without."""
+
+    seed: int
+    without_drift: MeanEstimate
+    with_drift: MeanEstimate
+    deflated_sharpe: float | None
+
+
+class SeedCounts(msgspec.Struct, frozen=True):
+    """How many seeds each bound counts."""
+
+    null_above: int
+    null_below: int
+    drift_found: int
+    deflated_above: int
+
+    @classmethod
+    def of(cls, results: Sequence[SeedResult]) -> Self:
+        return cls(
+            null_above=sum(result.without_drift.is_above_zero for result in results),
+            null_below=sum(result.without_drift.is_below_zero for result in results),
+            drift_found=sum(result.with_drift.is_above_zero for result in results),
+            deflated_above=sum((result.deflated_sharpe or 0.0) > LEAST_DEFLATED for result in results),
+        )
+
+
+def result_of(seed: int) -> SeedResult:
+    """The three studies of one seed."""
+    return SeedResult(
+        seed,
+        difference_from_placebo(seed, 0.0),
+        difference_from_placebo(seed, FROZEN.market.drift),
+        best_of_200_cells(seed).deflated_sharpe,
+    )
+
+
 def market_of(seed: int, drift: float = 0.0) -> Panel:
     """The frozen market of one seed."""
     market = FROZEN.market
-    return planted_panel(seed, leaders=market.leaders, walkers=market.walkers, bars=market.bars, drift=drift)
+    return single_base_panel(
+        seed, leaders=market.leaders, walkers=market.walkers, bars=market.bars, drift=drift
+    )
 
 
 def difference_from_placebo(seed: int, drift: float) -> MeanEstimate:
