@@ -7,10 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
+from vcpd.cli.analysis_settings import DefaultAnalysisSettings, analysis_settings
 from vcpd.cli.main import COMMANDS, build_parser, main
+from vcpd.config import Configuration
 
 HEAVY = {"numpy", "polars", "msgspec", "aiohttp", "asyncpg", "rich", "structlog"}
 
@@ -86,6 +89,21 @@ def test_the_status_command_imports_neither_tables_nor_analysis() -> None:
     code = "import sys, vcpd.cli.status; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"rich", "polars", "scipy", "aiohttp", "psycopg"} & set(loaded.split())
+
+
+def test_a_screen_of_a_file_imports_neither_the_tree_of_settings_nor_what_asks_a_daemon() -> None:
+    code = "import sys, vcpd.cli.screen; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"vcpd.config", "http.client", "asyncio", "vcpd.ports"} & set(loaded.split())
+
+
+def test_the_settings_of_a_file_are_the_defaults_of_the_configuration() -> None:
+    ours, whole = DefaultAnalysisSettings(), Configuration()
+    sections = [name for name in vars(DefaultAnalysisSettings) if not name.startswith("_")]
+    assert len(sections) == 8
+    assert [getattr(ours, name) for name in sections] == [getattr(whole, name) for name in sections]
+    arguments = argparse.Namespace(bars=Path("bars.parquet"), config=None)
+    assert isinstance(analysis_settings(arguments), DefaultAnalysisSettings)
 
 
 def test_the_help_of_all_commands_imports_nothing_heavy() -> None:

@@ -8,18 +8,20 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from itertools import groupby
 from operator import attrgetter
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
-from vcpd.analysis.risk.parameters import RiskResult, RiskTaskParams
-from vcpd.analysis.scans.request import ScanParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.panel import Panel
 from vcpd.domain.record import ReportedSetup, reported_setups
-from vcpd.domain.risk import RiskScore
-from vcpd.domain.scans import ScanResult
 from vcpd.domain.setups import Base, EncodedSetup, Setup
+
+if TYPE_CHECKING:
+    from vcpd.analysis.risk.parameters import RiskResult, RiskTaskParams
+    from vcpd.analysis.scans.request import ScanParams
+    from vcpd.domain.risk import RiskScore
+    from vcpd.domain.scans import ScanResult
 
 T = TypeVar("T")
 
@@ -140,21 +142,21 @@ def screen_rows_encoded(panel: Panel, rows: range, parameters: ScreenParams) -> 
     return EncodedScreenResult.of(screen_rows(panel, rows, parameters), panel, parameters.thresholds)
 
 
-def evaluate_scan(panel: Panel, _rows: range, parameters: ScanParams) -> ScanResult:
+def evaluate_scan(panel: Panel, _rows: range, parameters: "ScanParams") -> "ScanResult":
     """A panel task over all rows: see `scans.evaluation`."""
     from vcpd.analysis.scans import evaluation
 
     return evaluation.evaluate_scan(panel, parameters)
 
 
-def measure_risk(panel: Panel, rows: range, parameters: RiskTaskParams) -> RiskResult:
+def measure_risk(panel: Panel, rows: range, parameters: "RiskTaskParams") -> "RiskResult":
     """A panel task: see `risk.measure`."""
     from vcpd.analysis.risk import report
 
     return report.measure_risk(panel, rows, parameters)
 
 
-def score_risk(blocks: Sequence[RiskResult], parameters: RiskTaskParams) -> list[RiskScore]:
+def score_risk(blocks: Sequence["RiskResult"], parameters: "RiskTaskParams") -> "list[RiskScore]":
     """See `risk_scores.score`."""
     from vcpd.analysis.risk import report
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from vcpd.analysis.chart.chart import draw_chart, to_png
 from vcpd.analysis.tasks import ScreenParams, screen_rows
+from vcpd.cli.analysis_settings import analysis_settings
 from vcpd.cli.command import EXIT_OK, positive_int_argument, set_action
-from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, load_snapshot, row_range
 from vcpd.core.atomic_file import write_atomic
 from vcpd.core.errors import BadInputError

@@ -1,21 +1,25 @@
-"""HTTP client of the running daemon."""
+"""HTTP client of the running daemon.
+
+What it needs is imported at the first request: most commands that may ask a daemon can do without one.
+"""
 
 import argparse
-import http.client
 import os
 import sys
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from vcpd.app.credentials import find_secret, read_generated_token
 from vcpd.cli.command import configuration_path
-from vcpd.config_file import DaemonAddress, read_daemon_address
 from vcpd.core.errors import BadInputError, PermanentError, RetryableError, UnavailableError, VcpdError
 from vcpd.core.secrets import Secret
+
+if TYPE_CHECKING:
+    from vcpd.config_file import DaemonAddress
 
 TIMEOUT_S: Final = 30.0
 GET_TRIES: Final = 3  # a daemon with too many connections closes one that it has not read from yet
@@ -48,19 +52,23 @@ class DaemonClient:
         return self._request("PUT", path, {}, msgspec.json.encode(body))
 
     def _request(self, method: str, path: str, query: dict[str, object], body: bytes = b"") -> Any:
+        from http.client import HTTPException
+
         given = {name: value for name, value in query.items() if value is not None}
         target = f"{path}?{urlencode(given)}" if given else path
         tries = GET_TRIES if method == "GET" else 1
         while True:
             try:
                 return self._request_once(method, target, body)
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, HTTPException) as error:
                 tries -= 1
                 if tries == 0 or not isinstance(error, ConnectionResetError):
                     raise UnavailableError(self._unreachable_message(error)) from None
 
     def _request_once(self, method: str, target: str, body: bytes) -> Any:
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
+        from http.client import HTTPConnection
+
+        connection = HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
         try:
             connection.request(method, target, body or None, headers=self._headers(method, len(body)))
             answer = connection.getresponse()
@@ -86,11 +94,15 @@ class DaemonClient:
 
 def daemon_client(arguments: argparse.Namespace) -> DaemonClient:
     """The daemon of the configuration in use, of which only the daemon's address is read."""
+    from vcpd.config_file import read_daemon_address
+
     return client_at(read_daemon_address(configuration_path(arguments), os.environ))
 
 
-def client_at(address: DaemonAddress) -> DaemonClient:
+def client_at(address: "DaemonAddress") -> DaemonClient:
     """The client of the daemon at an address. Raises PermanentError if its port is not fixed."""
+    from vcpd.app.credentials import find_secret, read_generated_token
+
     if address.port == 0:
         raise PermanentError("[web] port = 0 takes any free port: set a fixed port to reach the daemon")
     state = address.state_dir
@@ -117,7 +129,7 @@ def _decode_response(status: int, body: bytes) -> Any:
         raise UnavailableError(
             f"the server on that port is not vcpd (status {status}): see [web] port"
         ) from None
-    if status < http.client.BAD_REQUEST:
+    if status < HTTPStatus.BAD_REQUEST:
         return content
     raise _error_from_status(
         status, str(content.get("error", status)) if isinstance(content, dict) else str(status)

@@ -288,11 +288,8 @@ def load_or_default(arguments: argparse.Namespace) -> Configuration:
     return load_named(arguments).configuration
 
 
-def analysis_settings(arguments: argparse.Namespace) -> Configuration:
-    """The settings of an analysis: for files the defaults, unless --config is given.
-
-    So that the result for a file does not depend on the current directory.
-    """
+def analysis_configuration(arguments: argparse.Namespace) -> Configuration:
+    """The whole configuration of an analysis: for files the defaults, unless --config is given."""
     if arguments.bars is not None and arguments.config is None:
         return Configuration()
     return load_or_default(arguments)

@@ -36,7 +36,7 @@ from vcpd.cli.command import (
     non_negative_number_argument,
     set_action,
 )
-from vcpd.cli.config import analysis_settings
+from vcpd.cli.config import analysis_configuration
 from vcpd.cli.engine import Engine, add_engine_arguments, engine_of
 from vcpd.cli.history_splits import OutcomeSplits, outcome_splits, print_splits
 from vcpd.cli.local import (
@@ -110,7 +110,7 @@ def history(arguments: argparse.Namespace) -> int:
         raise BadInputError(f"--from {arguments.first} lies after --to {arguments.last}")
     logs.configure_quiet()
     panel = load_full_panel(arguments) if arguments.bars is not None else load_snapshot(arguments)
-    configuration = analysis_settings(arguments)
+    configuration = analysis_configuration(arguments)
     looking = BacktestParams(
         first=arguments.first,
         last=arguments.last,

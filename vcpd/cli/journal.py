@@ -14,7 +14,7 @@ from vcpd.analysis.trade_excursions import AccountBars
 from vcpd.analysis.trade_statistics import TradeStatistics
 from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, set_action
-from vcpd.cli.config import analysis_settings
+from vcpd.cli.config import analysis_configuration
 from vcpd.cli.local import add_bars_arguments, load_panel
 from vcpd.cli.output import number_text, print_data
 from vcpd.cli.positions import add_trades_arguments, read_book
@@ -68,7 +68,7 @@ def _write_entries(path: Path, entries: Sequence[JournalEntry]) -> None:
 def _journal_of_files(arguments: argparse.Namespace) -> Journal:
     panel = load_panel(arguments)
     book = read_book(arguments, panel)
-    settings = analysis_settings(arguments)
+    settings = analysis_configuration(arguments)
     judged = PositionSettings(rules=settings.positions.default, rule_sets=settings.positions.by_name())
     memory = JournalMemory(judged)
     return keep_journal(book.closed, AccountBars(panel), costs=settings.costs, memory=memory)

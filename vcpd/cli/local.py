@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from vcpd.cli.analysis_settings import analysis_settings
 from vcpd.cli.command import EXIT_OK, add_config_argument, add_format_arguments, date_argument
-from vcpd.cli.config import analysis_settings, load_named
 from vcpd.cli.output import print_json
 from vcpd.core.dates import DateOrder
 from vcpd.core.errors import BadInputError, UnavailableError
@@ -27,8 +27,6 @@ from vcpd.domain.panel import Panel, build_panel, union_of_sessions
 from vcpd.domain.quality_flags import flag_rows
 from vcpd.domain.quality_rules import QualityFlag, ValidSessions
 from vcpd.domain.trading_activity import rarely_traded
-from vcpd.runtime.clock import WallClock
-from vcpd.store.panel_files import PANEL_FOLDER, PanelFiles, open_panel
 
 if TYPE_CHECKING:
     from vcpd.store.bar_files import BarFile
@@ -59,6 +57,9 @@ def load_snapshot(arguments: argparse.Namespace) -> Panel:
 
     Needs no running daemon. Raises UnavailableError where nothing was collected yet.
     """
+    from vcpd.cli.config import load_named
+    from vcpd.store.panel_files import PANEL_FOLDER, PanelFiles, open_panel
+
     folder = load_named(arguments).state_dir / PANEL_FOLDER
     reference = PanelFiles(folder).current()
     if reference is None:
@@ -258,6 +259,8 @@ def print_quarantined(found: "BarFile") -> None:
 
 def show_readings(arguments: argparse.Namespace) -> int:
     """What each file would be taken for, and which of its rows would be kept apart."""
+    from vcpd.cli.config import load_named
+    from vcpd.runtime.clock import WallClock
     from vcpd.store.bar_files import describe_reading
 
     calendar = load_named(arguments).configuration.calendar

@@ -13,7 +13,7 @@ from typing import Self
 import msgspec
 
 from vcpd.analysis.market_regime import directions_by_day
-from vcpd.cli.config import analysis_settings
+from vcpd.cli.analysis_settings import analysis_settings
 from vcpd.cli.regime import benchmark_symbol, read_indices, without_indices
 from vcpd.cli.sectors import companies_of_panel, last_ranks
 from vcpd.domain.instruments import CompanySector

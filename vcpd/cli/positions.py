@@ -23,7 +23,7 @@ from vcpd.analysis.session_context import SessionContext
 from vcpd.analysis.trade_excursions import AccountBars
 from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, positive_number_argument, set_action
-from vcpd.cli.config import analysis_settings
+from vcpd.cli.config import analysis_configuration
 from vcpd.cli.local import add_bars_arguments, load_panel
 from vcpd.cli.output import number_text, print_data
 from vcpd.cli.position_changes import add_positions_arguments as add_change_arguments
@@ -85,7 +85,7 @@ def positions(arguments: argparse.Namespace) -> int:
     panel = load_panel(arguments)
     book = read_book(arguments, panel)
     bars = AccountBars(panel)
-    settings = analysis_settings(arguments)
+    settings = analysis_configuration(arguments)
     judged = PositionSettings(
         rules=settings.positions.default,
         rule_sets=settings.positions.by_name(),

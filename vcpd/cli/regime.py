@@ -8,9 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from vcpd.analysis.market_regime import market_regimes
+from vcpd.cli.analysis_settings import analysis_settings
 from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, positive_int_argument, set_action
-from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import add_bars_arguments, date_order_of, load_panel, print_quarantined
 from vcpd.cli.output import number_text, print_data
 from vcpd.cli.tables import print_table

@@ -9,9 +9,9 @@ from vcpd.analysis.risk.metric_names import COMPONENTS, METRIC_NAMES
 from vcpd.analysis.risk.parameters import RiskTaskParams
 from vcpd.analysis.sizing import Sizing, SizingChoice, size_of_setup
 from vcpd.analysis.tasks import ScreenParams, measure_risk, score_risk, screen_rows
+from vcpd.cli.analysis_settings import analysis_settings
 from vcpd.cli.client import daemon_client, note_used_session, quote_path_part
 from vcpd.cli.command import EXIT_FAILED, EXIT_OK, add_json_argument, positive_number_argument, set_action
-from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
 from vcpd.cli.output import print_data, print_json
 from vcpd.cli.tables import print_table

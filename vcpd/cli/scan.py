@@ -12,7 +12,7 @@ from vcpd.analysis.scans.request import ListedScan, ScanParams, find_scan, list_
 from vcpd.analysis.tasks import ScreenParams, evaluate_scan, screen_rows
 from vcpd.cli.client import daemon_client, note_used_session
 from vcpd.cli.command import EXIT_OK, set_action
-from vcpd.cli.config import analysis_settings, load_or_default
+from vcpd.cli.config import analysis_configuration, load_or_default
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
 from vcpd.cli.market_context import FileMarket
 from vcpd.cli.output import print_data
@@ -82,7 +82,7 @@ def _scan_daemon(arguments: argparse.Namespace) -> ScanResult:
 
 
 def _scan_bars(arguments: argparse.Namespace) -> ScanResult:
-    settings = analysis_settings(arguments)
+    settings = analysis_configuration(arguments)
     expression = arguments.expression or find_scan(arguments.preset, settings.scans.saved)
     names = session_names(expression)  # a wrong expression is refused before the file is read
     _require_files(names, arguments)
@@ -108,7 +108,7 @@ def _require_files(names: AbstractSet[str], arguments: argparse.Namespace) -> No
 
 def _computed_verdicts(panel: Panel, arguments: argparse.Namespace) -> tuple[SymbolVerdict, ...]:
     """Verdicts, risk scores, regime and sector ranks after the panel's last session, all computed."""
-    judging = ScreenParams(thresholds=analysis_settings(arguments).screen)
+    judging = ScreenParams(thresholds=analysis_configuration(arguments).screen)
     judged = screen_rows(panel, range(len(panel.symbols)), judging)
     scores = {score.symbol: score for score in score_panel(panel, arguments)}
     files = FileMarket.of(panel, arguments)
@@ -132,7 +132,7 @@ def _listed(arguments: argparse.Namespace) -> Sequence[ListedScan]:
     A daemon that does not answer hides no scan of the configuration: what lacks is said on standard error.
     """
     if arguments.bars is not None:
-        return list_scans(analysis_settings(arguments).scans)
+        return list_scans(analysis_configuration(arguments).scans)
     try:
         return msgspec.convert(daemon_client(arguments).get("/api/scans")["items"], list[ListedScan])
     except (RetryableError, PermanentError) as error:

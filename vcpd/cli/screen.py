@@ -10,6 +10,7 @@ import msgspec
 from vcpd.analysis.crowding import Cluster, Crowding, SectorGroup
 from vcpd.analysis.explain import explain
 from vcpd.analysis.tasks import ScreenParams, screen_rows
+from vcpd.cli.analysis_settings import analysis_settings
 from vcpd.cli.client import DaemonClient, daemon_client, note_used_session, quote_path_part
 from vcpd.cli.command import (
     EXIT_OK,
@@ -20,7 +21,6 @@ from vcpd.cli.command import (
     positive_int_argument,
     set_action,
 )
-from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
 from vcpd.cli.market_context import FileMarket
 from vcpd.cli.output import number_text, print_data

@@ -7,19 +7,17 @@ from typing import Final
 
 import msgspec
 
+from vcpd.cli.analysis_settings import AnalysisSettings, analysis_settings
 from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, set_action
-from vcpd.cli.config import analysis_settings
 from vcpd.cli.local import add_bars_arguments, load_panel
 from vcpd.cli.output import number_text, print_data
 from vcpd.cli.tables import print_table
-from vcpd.config import Configuration
 from vcpd.core.errors import BadInputError
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.instruments import CompanySector
 from vcpd.domain.market_regime import SectorLevel, SectorRank
 from vcpd.domain.panel import Panel
-from vcpd.jobs.universe import list_sectors, read_lists
 
 COLUMNS: Final = (
     "rank", "{level}", "quadrant", "symbols", "RS rating", "above 50 %", "strength", "momentum", "leaders",
@@ -88,7 +86,7 @@ def _ranks_of_files(arguments: argparse.Namespace) -> list[SectorRank]:
 
 
 def last_ranks(
-    panel: Panel, companies: Mapping[str, CompanySector], configuration: Configuration
+    panel: Panel, companies: Mapping[str, CompanySector], configuration: AnalysisSettings
 ) -> list[SectorRank]:
     """Sectors and industries after the panel's last session."""
     from vcpd.analysis.sector_rotation import sector_ranks  # noqa: PLC0415 - not needed to ask the daemon
@@ -111,6 +109,8 @@ def companies_of_panel(
 
     BadInputError where none of them is in the lists, or for a list that cannot be read.
     """
+    from vcpd.jobs.universe import list_sectors, read_lists  # noqa: PLC0415 - only where lists are named
+
     listed: dict[str, CompanySector] = {}
     for name, text in read_lists(folder, names).items():
         listed |= list_sectors(text, name, exchange)

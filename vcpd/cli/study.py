@@ -10,7 +10,7 @@ import msgspec
 
 from vcpd.analysis.outcomes import Estimate
 from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, set_action
-from vcpd.cli.config import analysis_settings
+from vcpd.cli.config import analysis_configuration
 from vcpd.cli.engine import Engine, add_engine_arguments, engine_of
 from vcpd.cli.local import add_date_order_argument, add_funds_argument, add_index_arguments, load_full_panel
 from vcpd.cli.output import print_json
@@ -72,7 +72,7 @@ def study(arguments: argparse.Namespace) -> int:
     if arguments.open_sealed and arguments.out is None:
         raise BadInputError("--open-sealed: expected --out DIR too, where the opening is recorded")
     logs.configure_quiet()
-    configuration = analysis_settings(arguments)
+    configuration = analysis_configuration(arguments)
     engine = engine_of(arguments, configuration)
     plan = read_plan(arguments.plan, configuration.screen)
     if arguments.open_sealed and not plan.validation.sealed_months:
