@@ -3,19 +3,24 @@
     python -m benchmarks.dask_speed [--symbols 2500] [--sessions 1250] [--cells 50]
 
 The study's cells differ in structure, so that each searches the bases anew; by default the local pool of two
-takes at least a minute for it. The first task on a cluster, which sends the bars, is timed apart. Beside each
-wall time stands the processor time of the workers and of the client, which a busy machine stretches less.
-Equal digests are equal results.
+takes about a minute for it. The first task on a cluster, which sends the bars, is timed apart. Beside wall
+time stand processor times, which a busy machine stretches less: of the processes that compute, of Dask's
+scheduler and nannies, and of the client, this process; and the client's peak memory during the row, of which
+the mapped bars are a part. Equal digests are equal results. The last lines compare the study's times with what
+is wanted.
 """
 
 import argparse
 import asyncio
 import contextlib
+import multiprocessing
 import os
+import re
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -40,6 +45,10 @@ from vcpd.studies.run import run_study
 
 LEADER_SHARE: Final = 0.2
 SETTINGS: Final = WorkerSettings(count=2, task_timeout_s=3_600, idle_stop_s=3_600)
+LOCAL_TWO, DASK_TWO, DASK_ONE = "local pool of 2", "2 Dask workers", "1 Dask worker"
+MOST_OF_LOCAL: Final = 1.15
+LEAST_GAIN: Final = 1.6
+MOST_MB: Final = 600.0
 
 
 class Market(NamedTuple):
@@ -50,29 +59,60 @@ class Market(NamedTuple):
     plan: StudyPlan
 
 
+class Cost(NamedTuple):
+    """What one row took, in seconds and in MB of the client's memory, and a digest of its result."""
+
+    wall_s: float
+    workers_s: float
+    others_s: float
+    client_s: float
+    peak_mb: float
+    digest: str
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--symbols", type=int, default=2500)
     parser.add_argument("--sessions", type=int, default=1250)
     parser.add_argument("--cells", type=int, default=50)
     arguments = parser.parse_args()
-    leaders = int(arguments.symbols * LEADER_SHARE)
-    panel = planted_panel(1, leaders=leaders, walkers=arguments.symbols - leaders, bars=arguments.sessions)
     ratios = np.linspace(0.6, 0.9, arguments.cells).tolist()
     settings = tuple(msgspec.structs.replace(THRESHOLDS, max_depth_ratio=ratio) for ratio in ratios)
     plan = StudyPlan(settings=settings, validation=ValidationPlan(sealed_months=12, placebos=0))
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(_measure(Market(panel, PanelFiles(Path(folder)).write(panel), plan), Path(folder)))
+        reference = _written_elsewhere(Path(folder), arguments.symbols, arguments.sessions)
+        market = Market(open_panel(reference), reference, plan)
+        asyncio.run(_measure(market, Path(folder)))
+
+
+def _written_elsewhere(folder: Path, symbols: int, sessions: int) -> PanelReference:
+    """The snapshot, made in a process of its own: its making is no part of the client's memory."""
+    spawn = multiprocessing.get_context("spawn")
+    receiving, sending = spawn.Pipe(duplex=False)
+    maker = spawn.Process(target=write_market, args=(sending, folder, symbols, sessions))
+    maker.start()
+    reference: PanelReference = receiving.recv()
+    maker.join()
+    return reference
+
+
+def write_market(answer: Connection, folder: Path, symbols: int, sessions: int) -> None:
+    """Write a snapshot of a simulated market with planted patterns; its reference is the answer."""
+    leaders = int(symbols * LEADER_SHARE)
+    panel = planted_panel(1, leaders=leaders, walkers=symbols - leaders, bars=sessions)
+    answer.send(PanelFiles(folder).write(panel))
 
 
 async def _measure(market: Market, folder: Path) -> None:
-    print(f"load {os.getloadavg()[0]:.1f}; wall time, processor time of workers and of this process")
+    print(f"load {os.getloadavg()[0]:.1f}; seconds of processor time: workers, scheduler and nannies, client")
+    studies: dict[str, Cost] = {}
     for count in (2, 1):
         pool = WorkerPool(msgspec.structs.replace(SETTINGS, count=count), open_panel, (warm_up,))
         await pool.start()
-        await _measure_engine(f"local pool of {count}", pool, market)
+        name = f"local pool of {count}"
+        studies[name] = await _measure_engine(name, pool, market)
         await pool.close()
-    for count in (2, 1):
+    for count, name in ((2, DASK_TWO), (1, DASK_ONE)):
         with dask_processes(folder / f"dask-{count}") as cluster:
             cluster.start_scheduler()
             for number in range(count):
@@ -80,12 +120,13 @@ async def _measure(market: Market, folder: Path) -> None:
             cluster.wait_for_workers(count)
             dask = DaskSettings(scheduler=cluster.address, fallback=False)
             workers = DaskWorkers(SETTINGS, dask, open_panel, (warm_up,))
-            await _measure_engine(f"{count} Dask workers", workers, market)
+            studies[name] = await _measure_engine(name, workers, market)
             await workers.close()
+    _print_comparison(studies)
 
 
-async def _measure_engine(name: str, workers: Workers, market: Market) -> None:
-    """The first screen maps and, on a cluster, sends the bars to a cache of each worker."""
+async def _measure_engine(name: str, workers: Workers, market: Market) -> Cost:
+    """The study's cost; the first screen maps and, on a cluster, sends the bars to a cache of each worker."""
 
     async def map_rows(task: PanelTask[Any], parameters: Any) -> Sequence[Any]:
         return await workers.map_panel(task, market.reference, parameters)
@@ -101,25 +142,57 @@ async def _measure_engine(name: str, workers: Workers, market: Market) -> None:
         return (await run_study(market.panel, market.plan, CostSettings(), map_rows))[0]
 
     cells = f"study of {len(market.plan.settings)} cells"
-    for what, work in {"first screen": screen, "screen": screen, "history": history, cells: study}.items():
-        print(f"{name}, {what}: {await _timed(work)}", flush=True)
+    works = {"first screen": screen, "screen": screen, "history": history, cells: study}
+    costs = {what: await _cost_of(name, what, work) for what, work in works.items()}
+    return costs[cells]
 
 
-async def _timed(work: Callable[[], Awaitable[object]]) -> str:
-    begin, own, others = time.perf_counter(), time.process_time(), _cpu_of_children()
+async def _cost_of(name: str, what: str, work: Callable[[], Awaitable[object]]) -> Cost:
+    _forget_peak()
+    begin, client, (workers, others) = time.perf_counter(), time.process_time(), _cpu_of_children()
     result = await work()
-    wall, own, others = time.perf_counter() - begin, time.process_time() - own, _cpu_of_children() - others
+    wall = time.perf_counter() - begin
+    client, after = time.process_time() - client, _cpu_of_children()
+    peak = _peak_mb()
     digest = sha256(msgspec.json.encode(result)).hexdigest()[:8]
-    return f"{wall:.2f} s, {others:.2f} s, {own:.2f} s; result {digest}"
+    cost = Cost(wall, after[0] - workers, after[1] - others, client, peak, digest)
+    times = f"{cost.workers_s:.2f}, {cost.others_s:.2f}, {cost.client_s:.2f} s"
+    print(f"{name}, {what}: {wall:.2f} s; {times}; peak {peak:.0f} MB; result {digest}", flush=True)
+    return cost
 
 
-def _cpu_of_children() -> float:
-    total = 0.0
+def _print_comparison(studies: dict[str, Cost]) -> None:
+    local, two, single = studies[LOCAL_TWO], studies[DASK_TWO], studies[DASK_ONE]
+    cpu = [cost.workers_s + cost.others_s + cost.client_s for cost in (two, local)]
+    peak = max(cost.peak_mb for cost in studies.values())
+    print(f"two Dask workers, wall time: {two.wall_s / local.wall_s:.2f} x local two, wanted {MOST_OF_LOCAL}")
+    print(f"two Dask workers, processor time: {cpu[0] / cpu[1]:.2f} x local two")
+    print(f"two Dask workers, speed: {single.wall_s / two.wall_s:.2f} x one, wanted {LEAST_GAIN}")
+    print(f"client's peak {peak:.0f} MB, wanted {MOST_MB:.0f}")
+    print(f"results {'equal' if len({cost.digest for cost in studies.values()}) == 1 else 'NOT EQUAL'}")
+
+
+def _cpu_of_children() -> tuple[float, float]:
+    """Processor seconds of the processes that compute, and of Dask's scheduler and nannies."""
+    workers = others = 0.0
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            times = child.cpu_times()
-            total += times.user + times.system
-    return total
+            words, times = child.cmdline(), child.cpu_times()
+            if "dask" in words:
+                others += times.user + times.system
+            else:
+                workers += times.user + times.system
+    return workers, others
+
+
+def _forget_peak() -> None:
+    """Begin the peak of this process's memory anew."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def _peak_mb() -> float:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    return int(found.group(1)) / 1024 if found else float("nan")
 
 
 if __name__ == "__main__":

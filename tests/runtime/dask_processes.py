@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 120.0
 CONFIGURATION = {
     "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",  # as docs/scale-out.md says
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
 }
 
 

@@ -3,6 +3,7 @@
 Blocking, for threads: the event loop never calls it. Importing this module imports Dask.
 """
 
+import math
 import pickle
 import threading
 import time
@@ -33,6 +34,7 @@ from vcpd.runtime.settings import DaskSettings
 from vcpd.runtime.worker_process import TaskResult
 
 POLL_INTERVAL_S: Final = 1.0
+LIST_INTERVAL_S: Final = 10.0  # between requests for the list of workers while their events arrive
 ANSWER_TIMEOUT_S: Final = 30.0  # to fetch an answer that is there; after it the task is given anew
 ATTEMPTS: Final = 5  # to give one task to the cluster: after these it counts as gone
 Lost = (CancelledError, CommClosedError, OSError, TimeoutError)
@@ -57,6 +59,7 @@ class DaskCluster:
         self._settings = settings
         self._client: Client | None = None
         self._scheduler_id = ""
+        self._listed_at_s = -math.inf
         self._connecting = threading.Lock()
         self._sending: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._closed = False
@@ -154,9 +157,11 @@ class DaskCluster:
             raise UnavailableError("the connection to the Dask cluster was closed")
         if client.status != "running" or future.status in ("lost", "cancelled"):
             raise CommClosedError
+        now = time.monotonic()
+        if self.members.addresses and now - self._listed_at_s < LIST_INTERVAL_S:
+            return None
         if self._listed_workers(client):
             return None
-        now = time.monotonic()
         if since is not None and now - since > self._settings.worker_wait_s:
             raise UnavailableError(
                 f"the Dask scheduler at {self._settings.scheduler} has no worker: start one"
@@ -215,6 +220,7 @@ class DaskCluster:
             raise CommClosedError("the scheduler was restarted")
         workers: Mapping[str, Mapping[str, Any]] = identity["workers"]
         self.members.compare(workers, n_events)
+        self._listed_at_s = time.monotonic()
         return workers
 
     def _drop_if_gone(self, client: Client) -> None:
