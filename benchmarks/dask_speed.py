@@ -6,8 +6,8 @@ The study's cells differ in structure, so that each searches the bases anew; by 
 takes about a minute for it. The first task on a cluster, which sends the bars, is timed apart. Beside wall
 time stand processor times, which a busy machine stretches less: of the processes that compute, of Dask's
 scheduler and nannies, and of the client, this process; and the client's peak memory during the row, of which
-the mapped bars are a part. Equal digests are equal results. The last lines compare the study's times with what
-is wanted.
+the mapped bars are a part. Equal digests are equal results. The last lines compare the study's times with
+what is wanted.
 """
 
 import argparse

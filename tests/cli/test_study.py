@@ -139,16 +139,21 @@ def test_a_study_is_the_same_by_workers(
     assert len(json.loads(here)["result"]["cells"]) == 24
 
 
-def test_a_study_and_a_history_are_the_same_by_a_cluster(
+def test_study_history_screen_and_risk_are_the_same_by_a_cluster(
     bars: Path, plan: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(row_mapping, "MIN_BARS_FOR_WORKERS", 0)
     config = tmp_path / "config.toml"
     config.write_text("[workers]\nchunk_rows = 7\n[dask]\nfallback = false\n", encoding="utf-8")
-    study: tuple[object, ...] = ("study", "--bars", bars, "--plan", plan, "--json", "--config", config)
-    history: tuple[object, ...] = ("history", "--bars", bars, "--json", "--config", config)
+    common = ("--bars", bars, "--json", "--config", config)
+    commands: tuple[tuple[object, ...], ...] = (
+        ("study", "--plan", plan, *common),
+        ("history", *common),
+        ("screen", "--all", *common),
+        ("risk", *common),
+    )
     here = []
-    for words in (study, history):
+    for words in commands:
         assert _run(*words) == EXIT_OK
         here.append(capsys.readouterr().out)
     with dask_processes(tmp_path / "dask") as cluster:
@@ -157,7 +162,7 @@ def test_a_study_and_a_history_are_the_same_by_a_cluster(
         cluster.start_worker("cache of another")
         cluster.wait_for_workers(2)
         engine = ("--engine", "dask", "--scheduler", cluster.address)
-        for words, alone in zip((study, history), here, strict=True):
+        for words, alone in zip(commands, here, strict=True):
             assert _run(*words, *engine) == EXIT_OK
             assert capsys.readouterr().out == alone
 
@@ -176,6 +181,12 @@ def test_an_engine_without_a_usable_address_is_an_error(
 ) -> None:
     assert _run("study", "--bars", bars, "--plan", plan, *words) == EXIT_BAD_INPUT
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["screen", "risk"])
+def test_an_engine_needs_bars_where_the_daemon_would_be_asked(command: str, capsys: Capture) -> None:
+    assert _run(command, "--engine", "local") == EXIT_BAD_INPUT
+    assert "--engine and --scheduler need --bars" in capsys.readouterr().err
 
 
 def test_the_report_is_written_whole(bars: Path, plan: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -1,50 +1,35 @@
-"""`--engine`: whether local workers or a Dask cluster computes over a file of bars."""
+"""`--engine`: whether this machine or a Dask cluster computes over a file of bars."""
 
 import argparse
-import asyncio
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from typing import Final, NamedTuple, get_args
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar, get_args
 
 import msgspec
 
-from vcpd.analysis import tasks
-from vcpd.config import Configuration
 from vcpd.core.errors import BadInputError
-from vcpd.domain.panel import Panel, PanelReference
-from vcpd.ports import Workers
-from vcpd.runtime.engine_workers import EngineWorkers
-from vcpd.runtime.settings import DASK, LOCAL, DaskSettings, EngineName
-from vcpd.runtime.worker_pool import WorkerPool
-from vcpd.store.panel_files import PanelFiles, open_panel
+from vcpd.domain.panel import Panel
+from vcpd.runtime.settings import LOCAL, DaskSettings, EngineName
 
+if TYPE_CHECKING:
+    from vcpd.config import Configuration
+
+P = TypeVar("P")
+T = TypeVar("T")
 ENGINES: Final = get_args(EngineName)
-PRELOAD: Final = ("vcpd.analysis.screen",)
-WARM_UPS: Final = (tasks.warm_up,)
 
 
 class Engine(NamedTuple):
     """What computes; `dask` is None for the local workers."""
 
-    configuration: Configuration
+    configuration: "Configuration"
     dask: DaskSettings | None = None
-
-
-class PanelWorkers(NamedTuple):
-    """Workers, and the snapshot that they compute on."""
-
-    workers: Workers
-    panel: PanelReference
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         choices=ENGINES,
-        help="local: processes on this machine; dask: a Dask cluster (docs/scale-out.md); "
-        "default: [workers] engine",
+        help="local: this machine; dask: a Dask cluster (docs/scale-out.md); default: [workers] engine",
     )
     parser.add_argument(
         "--scheduler",
@@ -53,7 +38,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def engine_of(arguments: argparse.Namespace, configuration: Configuration) -> Engine:
+def engine_of(arguments: argparse.Namespace, configuration: "Configuration") -> Engine:
     """The engine that the arguments name. BadInputError where an address lacks or is none."""
     if (arguments.engine or configuration.workers.engine) == LOCAL:
         if arguments.scheduler is not None:
@@ -77,18 +62,33 @@ def _with_scheduler(dask: DaskSettings, address: str) -> DaskSettings:
         raise BadInputError(f"--scheduler {address}: {expected}") from None
 
 
-@asynccontextmanager
-async def panel_workers(panel: Panel, engine: Engine) -> AsyncIterator[PanelWorkers]:
-    """Workers over a snapshot of `panel` in a temporary folder: no bar is copied to a local worker."""
-    configuration = engine.configuration
-    async with AsyncExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vcpd-"))
-        local = WorkerPool(configuration.workers, open_panel, WARM_UPS, PRELOAD)
-        stack.push_async_callback(local.close)
-        workers = EngineWorkers(local, open_panel, WARM_UPS)
-        stack.push_async_callback(workers.close)
-        chosen = LOCAL if engine.dask is None else DASK
-        settings = msgspec.structs.replace(configuration.workers, engine=chosen)
-        workers.apply(settings, engine.dask or configuration.dask)
-        reference = await asyncio.to_thread(PanelFiles(Path(folder)).write, panel)
-        yield PanelWorkers(workers, reference)
+def engine_for_bars(arguments: argparse.Namespace) -> Engine | None:
+    """The cluster that the arguments or the file of --config name; None where this process computes.
+
+    BadInputError where an engine is named and no file of bars: the daemon has an engine of its own.
+    """
+    named = (arguments.engine, arguments.scheduler)
+    if arguments.bars is None:
+        if named != (None, None):
+            raise BadInputError("--engine and --scheduler need --bars: the daemon computes by its settings")
+        return None
+    if arguments.config is None and named == (None, None):
+        return None
+    # a configuration takes longer to import than a small file of bars to read
+    from vcpd.cli.config import load_named  # noqa: PLC0415
+    from vcpd.config import Configuration  # noqa: PLC0415
+
+    configuration = Configuration() if arguments.config is None else load_named(arguments).configuration
+    engine = engine_of(arguments, configuration)
+    return None if engine.dask is None else engine
+
+
+def compute_rows(
+    task: Callable[[Panel, range, P], T], panel: Panel, rows: range, parameters: P, cluster: Engine | None
+) -> Sequence[T]:
+    """Run a task over `rows` at once in this process, or over chunks of them on a Dask cluster."""
+    if cluster is None:
+        return [task(panel, rows, parameters)]
+    from vcpd.cli.row_mapping import compute_in_workers  # noqa: PLC0415 - workers, for a cluster alone
+
+    return compute_in_workers(task, panel, rows, parameters, cluster)

@@ -12,6 +12,7 @@ from vcpd.analysis.tasks import ScreenParams, measure_risk, score_risk, screen_r
 from vcpd.cli.analysis_settings import analysis_settings
 from vcpd.cli.client import daemon_client, note_used_session, quote_path_part
 from vcpd.cli.command import EXIT_FAILED, EXIT_OK, add_json_argument, positive_number_argument, set_action
+from vcpd.cli.engine import Engine, add_engine_arguments, compute_rows, engine_for_bars
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
 from vcpd.cli.output import print_data, print_json
 from vcpd.cli.tables import print_table
@@ -26,11 +27,13 @@ def add_risk_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, risk, "vcpd risk --bars bars.parquet --index indices.parquet --as-of 2025-06-30")
     add_bars_arguments(parser)
     parser.add_argument("--symbol", help="only this symbol; still scored within the whole universe")
+    add_engine_arguments(parser)
 
 
 def risk(arguments: argparse.Namespace) -> int:
     """Scores of the file, or of the daemon where none is named."""
-    shown = _risk_from_daemon(arguments) if arguments.bars is None else _risk_from_bars(arguments)
+    cluster = engine_for_bars(arguments)
+    shown = _risk_from_daemon(arguments) if arguments.bars is None else _risk_from_bars(arguments, cluster)
     if print_data(arguments, shown, shown):
         return EXIT_OK
     if arguments.symbol is not None:
@@ -40,16 +43,19 @@ def risk(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def score_panel(panel: Panel, arguments: argparse.Namespace) -> list[RiskScore]:
-    """Every symbol of the panel, scored within it."""
+def score_panel(
+    panel: Panel, arguments: argparse.Namespace, cluster: Engine | None = None
+) -> list[RiskScore]:
+    """Every symbol of the panel, scored within it; measured in this process without a cluster."""
     measuring = RiskTaskParams(as_of=arguments.as_of, parameters=analysis_settings(arguments).risk)
-    return score_risk([measure_risk(panel, range(len(panel.symbols)), measuring)], measuring)
+    measured = compute_rows(measure_risk, panel, range(len(panel.symbols)), measuring, cluster)
+    return score_risk(measured, measuring)
 
 
-def _risk_from_bars(arguments: argparse.Namespace) -> list[RiskScore]:
+def _risk_from_bars(arguments: argparse.Namespace, cluster: Engine | None) -> list[RiskScore]:
     panel = load_panel(arguments)
     wanted = {panel.symbols[row] for row in row_range(panel, arguments.symbol)}
-    return [score for score in score_panel(panel, arguments) if score.symbol in wanted]
+    return [score for score in score_panel(panel, arguments, cluster) if score.symbol in wanted]
 
 
 def _risk_from_daemon(arguments: argparse.Namespace) -> list[RiskScore]:

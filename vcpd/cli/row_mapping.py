@@ -1,17 +1,27 @@
 """Run a task over the rows of a panel for commands: in this process, or in workers with a progress bar."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from vcpd.cli.engine import Engine, panel_workers
-from vcpd.domain.panel import Panel
+from vcpd.analysis import tasks
+from vcpd.cli.engine import Engine
+from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.runs import Progress
+from vcpd.ports import Workers
+from vcpd.runtime import logs
+from vcpd.runtime.engine_workers import EngineWorkers
+from vcpd.runtime.settings import DASK, LOCAL
+from vcpd.runtime.worker_pool import WorkerPool
+from vcpd.store.panel_files import PanelFiles, open_panel
 
 if TYPE_CHECKING:
     from vcpd.studies.run import RowMapping
@@ -20,6 +30,47 @@ P = TypeVar("P")
 T = TypeVar("T")
 POLL_INTERVAL_S: Final = 0.2
 MIN_BARS_FOR_WORKERS: Final = 300_000  # with fewer the task ends sooner than two processes start
+PRELOAD: Final = ("vcpd.analysis.screen",)
+WARM_UPS: Final = (tasks.warm_up,)
+
+
+class PanelWorkers(NamedTuple):
+    """Workers, and the snapshot that they compute on."""
+
+    workers: Workers
+    panel: PanelReference
+
+
+@asynccontextmanager
+async def panel_workers(panel: Panel, engine: Engine) -> AsyncIterator[PanelWorkers]:
+    """Workers over a snapshot of `panel` in a temporary folder: no bar is copied to a local worker."""
+    configuration = engine.configuration
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vcpd-"))
+        local = WorkerPool(configuration.workers, open_panel, WARM_UPS, PRELOAD)
+        stack.push_async_callback(local.close)
+        workers = EngineWorkers(local, open_panel, WARM_UPS)
+        stack.push_async_callback(workers.close)
+        chosen = LOCAL if engine.dask is None else DASK
+        settings = msgspec.structs.replace(configuration.workers, engine=chosen)
+        workers.apply(settings, engine.dask or configuration.dask)
+        reference = await asyncio.to_thread(PanelFiles(Path(folder)).write, panel)
+        yield PanelWorkers(workers, reference)
+
+
+def compute_in_workers(
+    task: Callable[[Panel, range, P], T], panel: Panel, rows: range, parameters: P, engine: Engine
+) -> Sequence[T]:
+    """Run one task over `rows` in workers, with a progress bar; the parts in row order."""
+
+    async def compute() -> Sequence[T]:
+        progress = Progress()
+        progress.begin(len(rows), "")
+        async with panel_workers(panel, engine) as (workers, reference), _shown_progress(progress, "symbols"):
+            return await workers.map_panel(task, reference, parameters, rows=rows, progress=progress)
+
+    logs.configure_quiet()
+    return asyncio.run(compute())
 
 
 @asynccontextmanager
@@ -34,7 +85,9 @@ async def row_mapping(panel: Panel, engine: Engine) -> "AsyncIterator[RowMapping
     async with panel_workers(panel, engine) as (workers, reference):
 
         async def map_rows(task: Callable[[Panel, range, P], T], parameters: P) -> Sequence[T]:
-            async with _shown_progress(Progress(), "symbols") as progress:
+            progress = Progress()
+            progress.begin(len(panel.symbols), "")
+            async with _shown_progress(progress, "symbols"):
                 return await workers.map_panel(task, reference, parameters, progress=progress)
 
         yield map_rows

@@ -21,6 +21,7 @@ from vcpd.cli.command import (
     positive_int_argument,
     set_action,
 )
+from vcpd.cli.engine import Engine, add_engine_arguments, compute_rows, engine_for_bars
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
 from vcpd.cli.market_context import FileMarket
 from vcpd.cli.output import number_text, print_data
@@ -71,6 +72,7 @@ def add_screen_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--symbol", help="only this symbol; still rated within the whole universe")
     add_group_argument(parser)
     parser.add_argument("--all", action="store_true", help="every symbol, also those without a followed base")
+    add_engine_arguments(parser)
 
 
 def screen(arguments: argparse.Namespace) -> int:
@@ -78,7 +80,8 @@ def screen(arguments: argparse.Namespace) -> int:
 
     The JSON of a single symbol is a list of its judgement, as `explain` prints it: there is nothing to count.
     """
-    listing = _listing_from_daemon(arguments) if arguments.bars is None else _screen_bars(arguments)
+    cluster = engine_for_bars(arguments)
+    listing = _listing_from_daemon(arguments) if arguments.bars is None else _screen_bars(arguments, cluster)
     document = listing if arguments.symbol is None else listing.items
     if not print_data(arguments, document, listing.items):
         print_listing(listing)
@@ -123,12 +126,13 @@ def _counts_text(listing: SetupListing) -> str:
     return f"{after}; bases by group: {counts} (--group NAME or --group {EVERY_GROUP} shows them)"
 
 
-def _screen_bars(arguments: argparse.Namespace) -> SetupListing:
+def _screen_bars(arguments: argparse.Namespace, cluster: Engine | None) -> SetupListing:
     panel = load_panel(arguments)
     thresholds = analysis_settings(arguments).screen
     judging = ScreenParams(as_of=arguments.as_of, thresholds=thresholds)
-    judged = screen_rows(panel, row_range(panel, arguments.symbol), judging)
-    placed = FileMarket.of(panel, arguments).beside(judged.setups)
+    judged = compute_rows(screen_rows, panel, row_range(panel, arguments.symbol), judging, cluster)
+    setups = [setup for part in judged for setup in part.setups]
+    placed = FileMarket.of(panel, arguments).beside(setups)
     return list_setups(placed, panel.sessions[-1].item(), arguments)
 
 
