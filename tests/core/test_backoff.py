@@ -1,4 +1,4 @@
-"""Backoff, Retry-After and retry until available."""
+"""Backoff and retry until available."""
 
 from datetime import UTC, datetime
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.clock import FakeClock
-from vcpd.core.backoff import Backoff, retry_after_s, retry_until_available
+from vcpd.core.backoff import Backoff, retry_until_available
 from vcpd.core.errors import PermanentError, RetryableError, UnavailableError, VcpdError
 
 NOON = datetime(2025, 6, 30, 10, tzinfo=UTC)
@@ -28,33 +28,6 @@ def test_a_pause_is_never_shorter_than_what_the_server_asked_for(
     failures: int, first_s: float, asked_s: float
 ) -> None:
     assert asked_s <= Backoff(first_s, 2e6).pause_s(failures, asked_s) <= asked_s + 2e6
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"Retry-After": "3"}, 3.0),
-        ({"Retry-After": "0.5"}, 0.5),
-        ({"Retry-After": "Mon, 30 Jun 2025 10:00:30 GMT", "Date": "Mon, 30 Jun 2025 10:00:00 GMT"}, 30.0),
-        ({"Retry-After": "Mon, 30 Jun 2025 09:00:00 GMT", "Date": "Mon, 30 Jun 2025 10:00:00 GMT"}, 0.0),
-        ({"Retry-After": "Mon, 30 Jun 2025 10:00:30 GMT"}, None),
-        ({"Retry-After": "-1"}, None),
-        ({"Retry-After": "nan"}, None),
-        ({"Retry-After": "inf"}, None),
-        ({"Retry-After": "soon"}, None),
-        ({"Retry-After": "99999999999"}, 99999999999.0),
-        ({}, None),
-    ],
-)
-def test_retry_after_is_read_in_both_forms(headers: dict[str, str], seconds: float | None) -> None:
-    """Seconds, or a date against the answer's own; anything else is as if it were not there."""
-    assert retry_after_s(headers) == seconds
-
-
-def test_a_date_without_the_servers_own_is_read_against_now() -> None:
-    headers = {"Retry-After": "Mon, 30 Jun 2025 10:00:30 GMT"}
-    assert retry_after_s(headers, NOON) == 30.0
-    assert retry_after_s({"Retry-After": "Mon, 30 Jun 2025 10:00:30"}, NOON) is None, "no zone"
 
 
 async def test_a_write_is_tried_until_the_store_is_back() -> None:

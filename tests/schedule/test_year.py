@@ -159,9 +159,10 @@ def test_a_rough_month_has_every_run_exactly_once(seed: int) -> None:
     judge(simulate("2026-08-20T07:00", 31, seed, mean_pause_h=5.0))
 
 
-def test_a_year_has_every_run_exactly_once() -> None:
-    """The default day from November 2025 on, with two special sessions and something every other day."""
-    history = simulate("2025-10-01T07:00", 365, 11, mean_pause_h=40.0)
+@pytest.mark.parametrize("days", [92, pytest.param(365, marks=pytest.mark.long)], ids=["a quarter", "a year"])
+def test_a_long_time_has_every_run_exactly_once(days: int) -> None:
+    """The default day from October 2025 on, with special sessions and something every other day."""
+    history = simulate("2025-10-01T07:00", days, 11, mean_pause_h=40.0)
     judge(history)
     done = Counter(run.job for run in history.table.rows.values() if run.outcome is Outcome.DONE)
     sessions = len(NSE.sessions(history.first.date(), history.last.date()))

@@ -20,9 +20,10 @@ from aiolimiter import AsyncLimiter
 from vcpd.bhavcopy.daily_reports import member_names, pack_members
 from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.core.atomic_file import write_atomic
-from vcpd.core.backoff import Backoff, retry_after_s
+from vcpd.core.backoff import Backoff
 from vcpd.core.dates import MONTHS
 from vcpd.core.errors import BadInputError, RetryableError, UnavailableError
+from vcpd.core.http_response import limited_body, retry_after_s
 from vcpd.ports import Clock
 
 FULL_FIRST_SESSION: Final = date(2019, 9, 30)
@@ -31,7 +32,6 @@ LEGACY_END: Final = date(2024, 7, 8)  # the legacy layout has ended
 NOT_FOUND_STATUSES: Final = frozenset({404, 410})
 OK_STATUS: Final = 200
 MARKET_LOTS_NAME: Final = "fo_mktlots.csv"
-BYTES_PER_MB: Final = 1024 * 1024
 MAX_RETRY_AFTER_S: Final = 120.0
 _log = structlog.get_logger(__name__)
 _random = SystemRandom()
@@ -161,15 +161,10 @@ class Downloader:
                 f"{name}: the server answers {response.status} instead of the file",
                 retry_after_s=retry_after_s(response.headers),
             )
-        limit = int(self._settings.body_limit_mb * BYTES_PER_MB)
-        body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > limit:
-                raise RetryableError(f"{name}: the file is larger than {limit} bytes")
+        body = await limited_body(response.content.iter_any(), self._settings.body_limit_mb, name, "file")
         if not body or body.lstrip().startswith(b"<"):
             raise RetryableError(f"{name}: {'a web page' if body else 'nothing'} instead of the file")
-        return bytes(body)
+        return body
 
     def _retry_delay_s(self, attempts: int, error: RetryableError) -> float:
         asked_s = min(error.retry_after_s or 0.0, MAX_RETRY_AFTER_S)

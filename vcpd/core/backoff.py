@@ -1,11 +1,9 @@
-"""Waiting: exponential backoff, the Retry-After header, retry until available, interruptible wait."""
+"""Waiting: exponential backoff, retry until available, interruptible wait."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
-from email.utils import parsedate_to_datetime
-from math import inf, isfinite
+from math import inf
 from random import SystemRandom
 from typing import Final, Protocol, TypeVar
 
@@ -77,28 +75,6 @@ class Backoff:
         """
         full_s = self.full_s(failures)
         return (asked_s or 0.0) + _random.uniform(full_s / 2, full_s)
-
-
-def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """The seconds of the header Retry-After; None without it, or for a value of neither form.
-
-    A date in it is read against the response's own `Date`, else against `now` (aware).
-    """
-    text = headers.get("Retry-After", "").strip()
-    try:
-        seconds = float(text)
-    except ValueError:
-        return _seconds_until(text, headers.get("Date", ""), now)
-    return seconds if isfinite(seconds) and seconds >= 0 else None
-
-
-def _seconds_until(date_text: str, sent_text: str, now: datetime | None) -> float | None:
-    try:
-        until = parsedate_to_datetime(date_text)
-        sent = parsedate_to_datetime(sent_text) if sent_text or now is None else now
-        return max(0.0, (until - sent).total_seconds())
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 async def retry_until_available(

@@ -13,6 +13,7 @@ from prometheus_client import Counter
 
 from vcpd.core.backoff import Backoff
 from vcpd.core.errors import RetryableError, VcpdError
+from vcpd.core.http_response import limited_body
 from vcpd.core.secrets import MASK, Secret
 from vcpd.kite.rate_limits import RateLimits, RequestKind
 from vcpd.kite.settings import KiteSettings
@@ -32,7 +33,6 @@ ENDPOINTS: Final = (
 )
 NO_RESPONSE_STATUS: Final = 0  # the status counted where none came
 PAUSE_AFTER_429_S: Final = 1.0
-BYTES_PER_MB: Final = 1024 * 1024
 _log = structlog.get_logger(__name__)
 _random = SystemRandom()
 
@@ -133,13 +133,8 @@ class Transport:
         raise error
 
     async def _read_body(self, call: ApiRequest, response: aiohttp.ClientResponse) -> bytes:
-        limit = int(self._settings.body_limit_mb * BYTES_PER_MB)
-        body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > limit:
-                raise RetryableError(f"{call.endpoint}: the response is larger than {limit} bytes")
-        return bytes(body)
+        chunks, limit_mb = response.content.iter_any(), self._settings.body_limit_mb
+        return await limited_body(chunks, limit_mb, call.endpoint, "response")
 
     def _connection_error(self, call: ApiRequest, what: str) -> RetryableError:
         REQUESTS.labels(call.endpoint, str(NO_RESPONSE_STATUS)).inc()

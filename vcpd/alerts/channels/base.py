@@ -11,8 +11,8 @@ import msgspec
 
 from vcpd.alerts.settings import ChannelSettings
 from vcpd.alerts.templates import AlertMessage
-from vcpd.core.backoff import retry_after_s
 from vcpd.core.errors import ConfigurationError, PermanentError, RetryableError
+from vcpd.core.http_response import retry_after_s
 from vcpd.core.secrets import Secret
 from vcpd.plugins import CHANNEL_GROUP, load_plugin
 from vcpd.ports import Clock
