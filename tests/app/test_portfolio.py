@@ -182,6 +182,32 @@ async def test_stops_must_lie_below_the_purchase_of_a_known_symbol(portfolio: Po
         await portfolio.set_stop("NSE:AAA", 90.0, DAYS[-2])
 
 
+async def test_a_closed_trade_gets_a_note_afterwards(
+    portfolio: PortfolioService, reports: FakePositionReports
+) -> None:
+    """On its newest sale without a day; a day without one is refused and changes nothing."""
+
+    def notes() -> list[tuple[str, str]]:
+        assert reports.texts is not None
+        return [(entry["note"], entry["exit_note"]) for entry in json.loads(reports.texts.journal)["entries"]]
+
+    await portfolio.add(msgspec.structs.replace(BUY, note="first"))
+    earlier = msgspec.structs.replace(SELL, session=DAYS[-4], quantity=10)
+    for fill in (earlier, SELL):
+        await portfolio.add(fill)
+    assert notes() == [("first", ""), ("first", "")]
+    change = await portfolio.set_note("NSE:AAA", Side.SELL, " too early ", None)
+    assert (change.changed, change.judged) == (1, SESSION)
+    assert notes() == [("first", ""), ("first", "too early")]
+    await portfolio.set_note("NSE:AAA", Side.SELL, "a part", DAYS[-4])
+    await portfolio.set_note("NSE:AAA", Side.BUY, "", BUY.session)
+    assert notes() == [("", "a part"), ("", "too early")]
+    with pytest.raises(BadInputError, match=f"NSE:AAA: no sale on {DAYS[-3]} is stored"):
+        await portfolio.set_note("NSE:AAA", Side.SELL, "x", DAYS[-3])
+    with pytest.raises(BadInputError, match="NSE:ZZZ: no purchase is stored"):
+        await portfolio.set_note("NSE:ZZZ", Side.BUY, "x", None)
+
+
 async def test_a_holding_gets_a_day_and_a_stop_and_thereby_r(
     portfolio: PortfolioService, reports: FakePositionReports
 ) -> None:

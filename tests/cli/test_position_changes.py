@@ -67,7 +67,21 @@ async def test_a_set_of_rules_is_chosen(tmp_path: Path, capsys: Capture) -> None
     portfolio = FakePortfolio()
     assert await _run(tmp_path, portfolio, "rules", "AAA", "runner", "--date", SESSION) == EXIT_OK
     assert portfolio.changes == [("rules", "NSE:AAA", ("runner", SESSION))]
-    assert "1 purchases changed" in capsys.readouterr().out
+    assert "1 changed" in capsys.readouterr().out
+
+
+async def test_a_closed_trade_gets_a_note(tmp_path: Path, capsys: Capture) -> None:
+    """On its sale, or on its purchase; of a day or of the newest one."""
+    portfolio = FakePortfolio()
+    async with serving(tmp_path, replace(sources(), portfolio=portfolio)) as path:
+        for words in (("too early", "--date", SESSION), ("", "--bought")):
+            assert await call("journal", "note", "AAA", *words, "--config", path) == EXIT_OK
+        assert await call("journal", "note", "NOBODY", "x", "--config", path) == EXIT_BAD_INPUT
+    assert portfolio.changes == [
+        ("note", "NSE:AAA", (Side.SELL, "too early", SESSION)),
+        ("note", "NSE:AAA", (Side.BUY, "", None)),
+    ]
+    assert "1 changed" in capsys.readouterr().out
 
 
 async def test_stops_are_set_and_trades_removed(tmp_path: Path, capsys: Capture) -> None:
@@ -78,7 +92,7 @@ async def test_stops_are_set_and_trades_removed(tmp_path: Path, capsys: Capture)
         ("stop", "NSE:AAA", (44.0, None)),
         ("remove", "NSE:AAA", (SESSION, "")),
     ]
-    assert "1 purchases changed" in capsys.readouterr().out
+    assert "1 changed" in capsys.readouterr().out
     assert await _run(tmp_path, portfolio, "remove", "NOBODY") == EXIT_BAD_INPUT
     assert "NSE:NOBODY: no such trade is stored" in capsys.readouterr().err
 

@@ -6,13 +6,21 @@ import json
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 
 from tests.cli.bar_files import LAST, write_bars
+from vcpd.analysis.backtest import BaseOnSession
+from vcpd.analysis.session_context import SessionContext
+from vcpd.analysis.thresholds import Thresholds
 from vcpd.cli.command import EXIT_BAD_INPUT, EXIT_OK
 from vcpd.cli.main import main
+from vcpd.cli.positions import base_notes
 from vcpd.domain.bars import BarSeries
+from vcpd.domain.panel import build_panel
+from vcpd.domain.portfolio import Lot
+from vcpd.domain.setups import BaseState, SetupGroup
 from vcpd.store.bar_files import read_bars
 
 Capture = pytest.CaptureFixture[str]
@@ -75,9 +83,34 @@ def test_positions_are_read_by_people(bars: Path, trades: Path, capsys: Capture)
     assert "GONE: 10 shares at 50.00 are not evaluated: no bars" in shown
     assert "heat: unknown without the value of the account" in shown
     assert _run("positions", "--trades", trades, "--bars", bars, "--equity", "500") == EXIT_OK
-    assert "total:" in (again := capsys.readouterr().out)
+    again = capsys.readouterr().out
+    assert "total:" in again
     assert "BROKEN" in again
     assert "2 symbols, which move like 2.0 independent ones" in again
+    measures = again[again.index("measures: percent of the close") : again.index("GONE: 10 shares")]
+    assert "best R" in measures
+    assert "to SMA200 %" in measures
+    assert "no base known" in measures
+
+
+def test_a_purchase_names_the_base_that_it_was_bought_from(
+    bars: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By files alone: the base that the detector followed on the day of the purchase, and its state now."""
+    panel = build_panel(read_bars(bars).series)
+    bought = panel.sessions[-51].item()
+
+    def found(*_: object) -> dict[date, list[BaseOnSession]]:
+        base = BaseOnSession(
+            bought, 101.0, 95.0, BaseState.NEAR_PIVOT, SetupGroup.SETUP, footprint="9W 20/5 3T"
+        )
+        return {bought: [base], LAST: [msgspec.structs.replace(base, state=BaseState.EXTENDED)]}
+
+    monkeypatch.setattr("vcpd.cli.positions.bases_by_session", found)
+    lot = Lot(number=1, symbol="AAA", opened=bought, quantity=1, entry=102.0)
+    known = base_notes(SessionContext(panel, Thresholds()), [lot])["AAA"]
+    assert (known.pivots, known.footprints) == ({bought: 101.0}, {bought: "9W 20/5 3T"})
+    assert known.base_state == BaseState.EXTENDED.value
 
 
 def test_a_past_session_knows_no_later_trade(

@@ -126,6 +126,13 @@ async def test_purchases_get_another_set_of_rules_and_sales_none(market: Market,
     assert kept == [(Side.BUY, "calm"), (Side.BUY, "calm"), (Side.SELL, "default")]
 
 
+async def test_notes_of_purchases_and_sales_are_replaced(market: Market, fills: FillStore) -> None:
+    await fills.add([BUY, SELL])
+    (_, sale) = [entry.id for entry in await fills.all()]
+    assert await fills.set_notes([sale, sale + 7], "too early") == 1
+    assert [entry.fill.note for entry in await fills.all()] == [BUY.note, "too early"]
+
+
 JOURNAL = {
     "all": {"trades": 3},
     "entries": [{"symbol": symbol, "exit": at} for at, symbol in enumerate(["NSE:A", "NSE:B", "NSE:A"])],

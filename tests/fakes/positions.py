@@ -80,6 +80,13 @@ class FakeFillStore:
             self.kept[number] = msgspec.structs.replace(entry, fill=fill)
         return len(found)
 
+    async def set_notes(self, ids: Sequence[int], note: str) -> int:
+        found = [number for number in ids if number in self.kept]
+        for number in found:
+            fill = msgspec.structs.replace(self.kept[number].fill, note=note)
+            self.kept[number] = msgspec.structs.replace(self.kept[number], fill=fill)
+        return len(found)
+
     async def set_stops(self, stops: Mapping[int, float | None]) -> int:
         changed = 0
         for number, stop in stops.items():
@@ -180,6 +187,9 @@ class FakePortfolio:
 
     async def set_stop(self, symbol: str, stop: float, session: date | None) -> AccountChange:
         return self._changed(symbol, "stop", (stop, session), AccountChange(changed=1))
+
+    async def set_note(self, symbol: str, side: Side, note: str, session: date | None) -> AccountChange:
+        return self._changed(symbol, "note", (side, note, session), AccountChange(changed=1))
 
     def _changed(self, symbol: str, action: str, what: object, change: AccountChange) -> AccountChange:
         if symbol == "NSE:NOBODY":

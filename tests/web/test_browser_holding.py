@@ -160,7 +160,7 @@ def test_a_set_of_sell_rules_is_chosen_after_a_login(
     browser.open(f"{address}/#/positions")
     fill_form(browser, "#choose-rules", {"symbol": "alpha", "rules": "patient", "date": "2025-06-10"})
     browser.log_in()
-    browser.reads("#position-change", "1 purchases changed")
+    browser.reads("#position-change", "1 changed")
     portfolio = cast("FakePortfolio", given.portfolio)
     assert portfolio.changes == [("rules", "NSE:ALPHA", ("patient", date(2025, 6, 10)))]
 

@@ -89,13 +89,15 @@ async def test_changes_reach_the_account_with_full_symbols() -> None:
         added = await client.post("/api/positions", json=PURCHASE, headers=AUTHORIZED)
         assert (await added.json())["added"] == 1
         bodies: list[tuple[str, dict[str, Any]]] = [
-            ("stop", {"symbol": "NSE:AAA", "stop": 96.0}),
-            ("rules", {"symbol": "aaa", "rules": "runner"}),
-            ("remove", {"symbol": "AAA", "session": "2025-06-30"}),
-            ("import", {"name": "t.csv", "trades": "symbol\nAAA\n"}),
+            ("journal/note", {"symbol": "aaa", "note": "too early", "session": "2025-06-30"}),
+            ("journal/note", {"symbol": "aaa", "note": "", "side": "buy"}),
+            ("positions/stop", {"symbol": "NSE:AAA", "stop": 96.0}),
+            ("positions/rules", {"symbol": "aaa", "rules": "runner"}),
+            ("positions/remove", {"symbol": "AAA", "session": "2025-06-30"}),
+            ("positions/import", {"name": "t.csv", "trades": "symbol\nAAA\n"}),
         ]
         for action, body in bodies:
-            answer = await client.post(f"/api/positions/{action}", json=body, headers=AUTHORIZED)
+            answer = await client.post(f"/api/{action}", json=body, headers=AUTHORIZED)
             assert answer.status == 200, await answer.text()
         assert (await answer.json())["refused"][0]["place"] == "t.csv, row 3"
     fill = Fill(
@@ -103,6 +105,8 @@ async def test_changes_reach_the_account_with_full_symbols() -> None:
     )
     assert portfolio.changes == [
         ("add", "NSE:AAA", fill),
+        ("note", "NSE:AAA", (Side.SELL, "too early", SESSION)),
+        ("note", "NSE:AAA", (Side.BUY, "", None)),
         ("stop", "NSE:AAA", (96.0, None)),
         ("rules", "NSE:AAA", ("runner", None)),
         ("remove", "NSE:AAA", (SESSION, "")),
@@ -110,15 +114,21 @@ async def test_changes_reach_the_account_with_full_symbols() -> None:
     ]
 
 
-@pytest.mark.parametrize("action", ["", "/import", "/remove", "/stop"])
+@pytest.mark.parametrize(
+    "action",
+    [
+        *("positions", "positions/import", "positions/remove", "positions/stop"),
+        *("positions/rules", "positions/holding", "journal/note"),
+    ],
+)
 async def test_nothing_changes_without_credentials(action: str) -> None:
     portfolio = FakePortfolio()
     settings = WebSettings(require_authentication=True)
     async with asking(replace(sources(), portfolio=portfolio), settings) as client:
-        refused = await client.post(f"/api/positions{action}", json=PURCHASE)
+        refused = await client.post(f"/api/{action}", json=PURCHASE)
         assert refused.status == 401
         wrong = {"Authorization": "Bearer a-wrong-token-0123456789"}
-        assert (await client.post(f"/api/positions{action}", json=PURCHASE, headers=wrong)).status == 401
+        assert (await client.post(f"/api/{action}", json=PURCHASE, headers=wrong)).status == 401
     assert portfolio.changes == []
 
 

@@ -253,6 +253,7 @@ class BaseOnSession(msgspec.Struct, frozen=True):
     stop: float
     state: BaseState
     group: SetupGroup
+    footprint: str
 
 
 def bases_by_session(
@@ -278,7 +279,8 @@ def _base_on_session(place: SymbolSession, life: BaseTracker, t: int) -> BaseOnS
     close, levels = place.bars.close.item(t), life.levels
     pivot = round_to_tick(levels.pivot, place.tick)
     stop = shown_stop(levels.stop, place.tick, close)
-    return BaseOnSession(place.date(life.chain.anchor), pivot, stop, life.state, life.group)
+    footprint = footprint_of(place.bars, life.chain, t)
+    return BaseOnSession(place.date(life.chain.anchor), pivot, stop, life.state, life.group, footprint)
 
 
 def _reason_not_bought(bars: Bars, breakout: Breakout | None) -> str | None:

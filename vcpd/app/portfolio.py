@@ -121,6 +121,25 @@ class PortfolioService:
             changed = await self.judge.fills.set_rules(ids, rules)
             return AccountChange(changed=changed, judged=await self._judge_again())
 
+    async def set_note(self, symbol: str, side: Side, note: str, session: date | None) -> AccountChange:
+        """Replace the note of a symbol's purchases or sales of a day, the newest one where it is None.
+
+        BadInputError where there is none.
+        """
+        async with self._lock:
+            own = [
+                entry
+                for entry in await self.judge.fills.all()
+                if entry.fill.symbol == symbol and entry.fill.side is side and not entry.fill.is_credit
+            ]
+            day = session or max((entry.fill.session for entry in own), default=None)
+            ids = [entry.id for entry in own if entry.fill.session == day]
+            if not ids:
+                what = "purchase" if side is Side.BUY else "sale"
+                raise BadInputError(f"{symbol}: no {what}{f' on {session}' if session else ''} is stored")
+            changed = await self.judge.fills.set_notes(ids, note.strip())
+            return AccountChange(changed=changed, judged=await self._judge_again())
+
     async def _purchases(self, symbol: str, session: date | None) -> list[StoredFill]:
         """A symbol's purchases, of a day or all. BadInputError where there is none."""
         found = [

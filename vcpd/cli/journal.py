@@ -17,6 +17,7 @@ from vcpd.cli.command import EXIT_OK, set_action
 from vcpd.cli.config import analysis_configuration
 from vcpd.cli.local import add_bars_arguments, load_panel
 from vcpd.cli.output import number_text, print_data
+from vcpd.cli.position_changes import add_note_action
 from vcpd.cli.positions import add_trades_arguments, read_book
 from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError
@@ -24,7 +25,7 @@ from vcpd.core.errors import BadInputError
 COLUMNS: Final = (
     "symbol", "opened", "closed", "days", "shares", "entry", "exit", "profit", "charges", "R", "best R",
     "worst R",
-    "class", "rule",
+    "class", "rule", "note",
 )  # fmt: skip
 STATISTICS_COLUMNS: Final = (
     "trades", "count", "won %", "mean R", "95 % interval", "median R", "profit", "net profit", "net R",
@@ -34,6 +35,7 @@ STATISTICS_COLUMNS: Final = (
 
 def add_journal_arguments(parser: argparse.ArgumentParser) -> None:
     set_action(parser, journal, "vcpd journal --csv\nvcpd journal --trades tradebook.csv --bars bars.parquet")
+    add_note_action(parser.add_subparsers(title="actions", metavar="ACTION"))
     add_trades_arguments(parser)
     add_bars_arguments(parser)
     parser.add_argument(
@@ -127,6 +129,7 @@ def _entry_row(entry: JournalEntry) -> tuple[str, ...]:
         *map(number_text, (entry.result_r, entry.best_r, entry.worst_r)),
         entry.tax_class,
         _rule_in_words(entry),
+        "; ".join(filter(None, (entry.note, entry.exit_note))),
     )
 
 

@@ -128,6 +128,26 @@ def _add_rules(nested: Subparsers) -> argparse.ArgumentParser:
     return action
 
 
+def add_note_action(nested: Subparsers) -> None:
+    """The action below `vcpd journal`."""
+    action = add_command(
+        nested,
+        "note",
+        "replace the note of a closed trade that the daemon stores",
+        'vcpd journal note INFY "sold too early" --date 2025-06-30\n'
+        'vcpd journal note INFY "bought over the pivot" --bought --date 2025-06-02',
+        set_note,
+    )
+    action.add_argument("symbol", help=SYMBOL_HELP)
+    action.add_argument("note", help='the text; "" removes it')
+    action.add_argument(
+        "--date", type=date_argument, metavar="DATE", help="day of the sale or purchase; default: the newest"
+    )
+    action.add_argument("--bought", action="store_true", help="on the purchase instead of the sale")
+    add_config_argument(action, nested=True)
+    add_json_argument(action, nested=True)
+
+
 def add_fill(arguments: argparse.Namespace) -> int:
     """Add one trade. BadInputError for a price without a quantity, and the other way round."""
     if arguments.price is None and arguments.quantity is None and not arguments.sell:
@@ -187,6 +207,17 @@ def set_rules(arguments: argparse.Namespace) -> int:
     return _send(arguments, "/api/positions/rules", body)
 
 
+def set_note(arguments: argparse.Namespace) -> int:
+    """Replace the note of a sale or a purchase."""
+    body = {
+        "symbol": arguments.symbol,
+        "note": arguments.note,
+        "side": "buy" if arguments.bought else "sell",
+        "session": arguments.date,
+    }
+    return _send(arguments, "/api/journal/note", body)
+
+
 def _today() -> date:
     return WallClock().now().astimezone().date()
 
@@ -214,7 +245,7 @@ def _print_change(change: dict[str, Any]) -> None:
             ("added", "added"),
             ("known", "known already"),
             ("removed", "removed"),
-            ("changed", "purchases changed"),
+            ("changed", "changed"),
         )
         if change[name]
     )

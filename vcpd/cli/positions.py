@@ -12,6 +12,7 @@ from vcpd.analysis.backtest import bases_by_session
 from vcpd.analysis.heat import Heat
 from vcpd.analysis.lots import build_lot_book
 from vcpd.analysis.position_judgement import Position, SymbolNotes
+from vcpd.analysis.position_measures import SMA_LENGTHS
 from vcpd.analysis.positions import (
     PositionSettings,
     PositionsReport,
@@ -38,6 +39,10 @@ from vcpd.store.trade_files import TradeFile, parse_actions, read_trade_file
 
 REFUSED_SHOWN: Final = 20
 COLUMNS: Final = ("symbol", "opened", "shares", "entry", "close", "gain %", "R", "stop", "next rule")
+MEASURE_COLUMNS: Final = (
+    "symbol", "opened", "sessions", "best R", "worst R", "to stop %",
+    *(f"to SMA{length} %" for length in SMA_LENGTHS), "bought from", "base now",
+)  # fmt: skip
 OPEN_GROUPS: Final = frozenset({SetupGroup.SETUP, SetupGroup.ABOVE_PIVOT})
 
 
@@ -171,6 +176,7 @@ def base_notes(context: SessionContext, lots: Sequence[Lot]) -> Mapping[str, Sym
         now = [base.state.value for base in found.get(context.as_of, [])]
         notes[symbol] = SymbolNotes(
             pivots={day: followed[day][0].pivot for day in days if followed.get(day)},
+            footprints={day: followed[day][0].footprint for day in days if followed.get(day)},
             base_state=now[0] if now else None,
         )
     return notes
@@ -186,6 +192,14 @@ def print_positions(report: PositionsReport) -> None:
         [*COLUMNS[2:8]],
         least_needed=("opened",),
     )
+    if report.positions:
+        print_table(
+            "measures: percent of the close down to stop and averages",
+            MEASURE_COLUMNS,
+            [_measures_row(position) for position in report.positions],
+            [*MEASURE_COLUMNS[2:-2]],
+            least_needed=("to SMA150 %", "opened"),
+        )
     numbers = {lot.number: lot for lot in report.lots}
     for number, reason in report.unmeasured.items():
         lot = numbers[number]
@@ -215,6 +229,21 @@ def _row(position: Position) -> tuple[str, ...]:
         number_text(measures.result_r),
         number_text(position.stop),
         "none" if rule is None else f"{'SELL: ' if rule.fires else ''}{_words(rule.name)}{level}",
+    )
+
+
+def _measures_row(position: Position) -> tuple[str, ...]:
+    measures, notes = position.measures, position.notes
+    return (
+        measures.lot.symbol,
+        "unknown" if measures.lot.opened is None else str(measures.lot.opened),
+        "" if measures.sessions_held is None else str(measures.sessions_held),
+        number_text(measures.best_r),
+        number_text(measures.worst_r),
+        number_text(position.to_stop_pct, 1),
+        *(number_text(position.to_averages_pct.get(length), 1) for length in SMA_LENGTHS),
+        position.bought_footprint or "no base known",
+        "no base known" if notes.base_state is None else _words(notes.base_state).lower(),
     )
 
 

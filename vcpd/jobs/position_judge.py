@@ -59,6 +59,10 @@ class FillStore(Protocol):
         """Set the set of sell rules of purchases by their ids; gives how many there were."""
         ...
 
+    async def set_notes(self, ids: Sequence[int], note: str) -> int:
+        """Replace the notes of fills by their ids; an empty one removes them. Gives how many there were."""
+        ...
+
 
 class UntradedHoldings(Protocol):
     """What the broker holds of companies without any stored trade."""

@@ -71,6 +71,9 @@ class PostgresFillStore:
     async def set_rules(self, ids: Sequence[int], rules: str) -> int:
         return await self._database.execute(FILLS["set_rules"], list(ids), rules)
 
+    async def set_notes(self, ids: Sequence[int], note: str) -> int:
+        return await self._database.execute(FILLS["set_notes"], list(ids), note)
+
 
 def _stored_fill(row: asyncpg.Record) -> StoredFill:
     values = {name: row[name] for name in FILL_FIELDS}

@@ -40,6 +40,7 @@ CHANGE: Final[Mapping[str, Any]] = {
     "timeout_s": CHANGE_TIMEOUT_S,
 }
 RuleSet = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+Note = Annotated[str, msgspec.Meta(max_length=1000)]
 Symbol = Annotated[str, msgspec.Meta(pattern=SYMBOL_PATTERN)]
 Quantity = Annotated[float, msgspec.Meta(ge=1, le=1e9, multiple_of=1)]  # 100.0 is a whole number too
 
@@ -84,7 +85,7 @@ class FillRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     side: Side = Side.BUY
     stop: Price | None = None
     rules: RuleSet = DEFAULT_RULES
-    note: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    note: Note = ""
 
 
 class HoldingRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -94,7 +95,7 @@ class HoldingRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     session: date
     stop: Price | None = None
     rules: RuleSet = DEFAULT_RULES
-    note: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    note: Note = ""
 
 
 class TradeUpload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -126,6 +127,15 @@ class RulesRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     symbol: Symbol
     rules: RuleSet
+    session: date | None = None
+
+
+class NoteRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A note on a symbol's sales of a day, or on its purchases; null: the newest day. Empty: none."""
+
+    symbol: Symbol
+    note: Note
+    side: Side = Side.SELL
     session: date | None = None
 
 
@@ -162,7 +172,7 @@ def position_routes(context: WebContext) -> list[web.RouteDef]:
 
 def position_change_routes(context: WebContext) -> list[web.RouteDef]:
     """The routes that change what is stored; each needs the login or the token."""
-    return [*_trade_routes(context), *_purchase_routes(context)]
+    return [*_trade_routes(context), *_purchase_routes(context), _note_route(context)]
 
 
 def _trade_routes(context: WebContext) -> list[web.RouteDef]:
@@ -236,6 +246,19 @@ def _purchase_routes(context: WebContext) -> list[web.RouteDef]:
         return await _changed(context.portfolio.set_rules(symbol, given.rules, given.session))
 
     return [holding, stop, rules]
+
+
+def _note_route(context: WebContext) -> web.RouteDef:
+    """The route that writes into the journal."""
+
+    @route("POST", "/api/journal/note", body=NoteRequest, **CHANGE)
+    async def note(request: web.Request) -> web.Response:
+        """Replace the note of a closed trade: on its sale, or on its purchase."""
+        given = await read_body(request, NoteRequest)
+        symbol = _full_symbol(request, given.symbol)
+        return await _changed(context.portfolio.set_note(symbol, given.side, given.note, given.session))
+
+    return note
 
 
 def _json(body: bytes) -> web.Response:

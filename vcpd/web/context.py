@@ -14,7 +14,7 @@ from vcpd.domain.exchange import Exchange
 from vcpd.domain.health import Health, MetricsSnapshot
 from vcpd.domain.instruments import SymbolMark
 from vcpd.domain.market_regime import MarketRegime, SectorLevel, SectorRank
-from vcpd.domain.portfolio import CurvePoint, Fill, JudgedHeat
+from vcpd.domain.portfolio import CurvePoint, Fill, JudgedHeat, Side
 from vcpd.domain.position_notes import AccountChange
 from vcpd.domain.record_outcome import RecordReport
 from vcpd.domain.runs import Run
@@ -211,6 +211,10 @@ class Portfolio(Protocol):
 
     async def set_stop(self, symbol: str, stop: float, session: date | None) -> AccountChange:
         """Set the initial stop of a symbol's purchases, at today's scale of prices."""
+        ...
+
+    async def set_note(self, symbol: str, side: Side, note: str, session: date | None) -> AccountChange:
+        """Replace the note of a symbol's purchases or sales of a day; None stands for the newest one."""
         ...
 
 

@@ -52,6 +52,9 @@ WHERE fills.id = given.id AND fills.side = 'buy';
 -- name: set_rules
 UPDATE fills SET rules = $2 WHERE id = ANY ($1::bigint[]) AND side = 'buy';
 
+-- name: set_notes
+UPDATE fills SET note = $2 WHERE id = ANY ($1::bigint[]);
+
 -- name: companies
 SELECT instruments.symbol, instruments.id AS instrument_id, instruments.sector, instruments.listed AS is_listed,
        judged.state, judged.footprint, facts.results_on

@@ -77,7 +77,7 @@ async function change(form, message, renew, path, bodyOf) {
 }
 
 function counted(done) {
-  const counts = [[done.added, "added"], [done.known, "known already"], [done.changed, "purchases changed"]].filter(([count]) => count);
+  const counts = [[done.added, "added"], [done.known, "known already"], [done.changed, "changed"]].filter(([count]) => count);
   return counts.map(([count, word]) => `${count} ${word}`).join(", ") || "Nothing was changed";
 }
 
