@@ -15,6 +15,7 @@ from tests.fakes.regimes import BENCHMARK, context_of
 from tests.fakes.watchlists import LEVEL, WATCHED, FakeWatchlists
 from vcpd.analysis.heat import HeatSettings
 from vcpd.analysis.journal import keep_journal
+from vcpd.analysis.position_judgement import SymbolNotes
 from vcpd.analysis.positions import PositionSettings, report_positions
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
 from vcpd.domain.portfolio import ClosedTrade, CurvePoint, Lot, LotBook, PositionTexts
@@ -198,7 +199,14 @@ def account() -> FakePositionReports:
     )
     bars = {lot.symbol: bars_of(lot.symbol) for lot in lots[:2]}
     settings = PositionSettings(equity=100_000.0, heat=HeatSettings(total_pct=1.0, sector_pct=50.0))
-    report = report_positions(LotBook(lots=lots), bars, SESSION, settings)
+    alpha = SymbolNotes(
+        sector="Banks",
+        base_state="NEAR_PIVOT",
+        footprint="10W 18/6 3T",
+        footprints={opened: "9W 21/5 3T"},
+        results_in_sessions=7,
+    )
+    report = report_positions(LotBook(lots=lots), bars, SESSION, settings, {"NSE:ALPHA": alpha})
     texts = PositionTexts(
         session=SESSION,
         report=msgspec.json.encode(report).decode(),

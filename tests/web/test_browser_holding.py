@@ -12,7 +12,7 @@ from msgspec import structs
 from tests.fakes.positions import FakePortfolio, FakePositionReports
 from tests.web.browser import NARROW, WIDE, Browser
 from tests.web.showroom import SESSION, account
-from vcpd.domain.portfolio import Fill
+from vcpd.domain.portfolio import Fill, Side
 from vcpd.web.context import WebContext
 
 MODULE: Final = "return import('./static/{name}.js').then((made) => made.{call})"
@@ -152,6 +152,35 @@ def fill_form(browser: Browser, form: str, fields: Mapping[str, str]) -> None:
     for name, text in fields.items():
         browser.run(f"document.querySelector('{form} [name={name}]').value = '{text}'")
     browser.click(f"{form} button")
+
+
+def test_a_row_opens_to_all_that_is_known_of_a_lot_and_a_trade_gets_a_note(
+    browser: Browser, address: str, given: WebContext
+) -> None:
+    browser.open(f"{address}/#/positions", NARROW)
+    details = '[aria-label="Details of ALPHA, lot 1"]'
+    browser.click(details)
+    browser.reads(".lot-detail:not([hidden])", "10W 18/6 3T")
+    shown = browser.text(".lot-detail:not([hidden])").replace("\u00a0", " ")
+    for part in (
+        "9W 21/5 3T",
+        "near pivot",
+        "Best and worst",
+        "20-session average",
+        "% below the close",
+        "in 7 sessions",
+    ):
+        assert part in shown
+    assert browser.run("return document.querySelector(arguments[0]).ariaExpanded", details) == "true"
+    width = browser.run("return document.querySelector('.lot-detail dl').getBoundingClientRect().right")
+    assert width <= NARROW[0], "read without scrolling sideways"
+    browser.click('[aria-label^="Note on GAMMA sold"]')
+    browser.enter('.trade-note [name="note"]', "sold too early")
+    browser.click(".trade-note button")
+    browser.log_in()
+    browser.reads("#position-change", "1 changed")
+    portfolio = cast("FakePortfolio", given.portfolio)
+    assert portfolio.changes == [("note", "NSE:GAMMA", (Side.SELL, "sold too early", SESSION))]
 
 
 def test_a_set_of_sell_rules_is_chosen_after_a_login(

@@ -16,6 +16,7 @@ const known = (value) => value !== null && value !== undefined && !Number.isNaN(
 
 export const price = (value) => (known(value) ? prices.format(value) : NOTHING);
 export const whole = (value) => (known(value) ? wholes.format(value) : NOTHING);
+export const inR = (value) => (known(value) ? `${value > 0 ? "+" : ""}${value.toFixed(2)}` : NOTHING);
 export const number = (value, digits = 1) => (known(value) ? value.toFixed(digits) : NOTHING);
 export const percent = (value, digits = 1) => (known(value) ? `${value.toFixed(digits)}\u00a0%` : NOTHING);
 export const signed = (value, digits = 1) => (value > 0 ? "+" : "") + percent(value, digits);

@@ -4,6 +4,7 @@ import { byId, errorNotice, h, notice, skeleton, update } from "./dom.js";
 import { TRADES_SHOWN, accountCurve, heatGauge, heldLots, journalTable } from "./positions_report.js";
 import { addForm, importForm, rulesForm } from "./trade_forms.js";
 
+const message = h("div", { id: "position-change", "aria-live": "polite" });
 const ruleSets = h("datalist", { id: "rule-sets" });
 let report = null;
 let shownVersion;
@@ -18,7 +19,6 @@ export async function show(version) {
 
 function build() {
   const place = h("div", { id: "position-report" }, skeleton(6));
-  const message = h("div", { id: "position-change", "aria-live": "polite" });
   const forms = h("div", { class: "cards" }, addForm(message, renew), rulesForm(message, renew), importForm(message, renew));
   byId("view-positions").replaceChildren(place, h("div", { class: "page" }, message, forms, ruleSets));
   return place;
@@ -42,5 +42,5 @@ async function renew() {
 function draw({ held, heat, journal }) {
   if (!held.session) return notice("No positions yet", "Add a purchase or import a file of trades.");
   return h("div", { class: "page" }, h("div", { class: "cards" },
-    heldLots(held), heatGauge(heat), accountCurve(heat.curve), journalTable(journal)));
+    heldLots(held), heatGauge(heat), accountCurve(heat.curve), journalTable(journal, { message, renew })));
 }

@@ -1,19 +1,20 @@
 // The account in pictures and tables: lots with their rules, heat against its caps, the curve in R, the journal.
 import { address } from "./address.js";
 import { h, meter, s } from "./dom.js";
-import { bare, day, money, number, percent, price, shortDay, whole, words } from "./format.js";
+import { bare, day, inR, money, number, percent, price, shortDay, whole, words } from "./format.js";
+import { dayOf, lotDetails, ruleInWords } from "./lot_details.js";
+import { noteCell } from "./trade_note.js";
 
 const WIDTH = 600;
 const HEIGHT = 150;
 const MOST_R = 5; // a longer bar is cut there
 export const TRADES_SHOWN = 100;
+const LOT_COLUMNS = ["symbol", "bought", "shares", "entry", "close", "gain", "R", "stop", "next rule"];
 
 const heads = (...names) => h("thead", {}, h("tr", {}, names.map((name) => h("th", { scope: "col" }, name))));
 const cells = (texts) => texts.map((text) => h("td", {}, text));
-const inR = (value) => (value === null ? "–" : `${value > 0 ? "+" : ""}${value.toFixed(2)}`);
 const titled = (title, now) => h("header", {}, h("h2", {}, title), h("span", { class: "now" }, now));
 const counted = (count, name) => `${whole(count)} ${name}${count === 1 ? "" : "s"}`;
-const opened = (lot) => (lot.opened ? shortDay(lot.opened) : "unknown");
 const wideTable = (label, ...children) => h("div", { class: "wide-table", tabindex: 0, role: "region", "aria-label": label }, ...children);
 
 // A bar to the right of the middle for a gain, to the left for a loss; the stop lies at -1.
@@ -28,25 +29,23 @@ function resultBar(value) {
 export function heldLots(held) {
   return h("article", { class: "card broad" }, titled("Held", `${counted(held.lots.length, "lot")} after ${day(held.session)}`),
     wideTable("Held lots", h("table", { class: "small held" },
-      heads("symbol", "bought", "shares", "entry", "close", "gain", "R", "stop", "next rule"), h("tbody", {}, held.positions.map(lotRow)))),
+      heads(...LOT_COLUMNS), h("tbody", {}, held.positions.flatMap(lotRows)))),
     [...unmeasured(held), ...held.notices].map((text) => h("p", { class: "muted" }, text)));
 }
 
 const ruleSet = ({ rules }) => (rules && rules !== "default" ? `rules ${rules}` : null);
 const remark = (text) => h("span", { class: "muted" }, ` ${text}`);
 
-function lotRow({ measures, stop, to_stop_pct: away, next_rule: rule }) {
+function lotRows(position) {
+  const { measures, stop, to_stop_pct: away, next_rule: rule } = position;
   const { lot, close } = measures;
-  return h("tr", {},
-    h("td", {}, h("a", { href: address(lot.symbol) }, bare(lot.symbol)), [measures.provisional ? "provisional" : null, ruleSet(lot)].filter(Boolean).map(remark)),
-    cells([opened(lot), whole(lot.quantity), price(lot.entry), price(close), percent(100 * (close / lot.entry - 1))]),
+  const details = lotDetails(position, LOT_COLUMNS.length);
+  const row = h("tr", {},
+    h("td", {}, details.button, " ", h("a", { href: address(lot.symbol) }, bare(lot.symbol)), [measures.provisional ? "provisional" : null, ruleSet(lot)].filter(Boolean).map(remark)),
+    cells([dayOf(lot), whole(lot.quantity), price(lot.entry), price(close), percent(100 * (close / lot.entry - 1))]),
     h("td", { class: "in-r" }, inR(measures.result_r), resultBar(measures.result_r)), h("td", { title: away === null || away === undefined ? "" : `${percent(away)} below the close` }, price(stop)),
     h("td", { class: rule?.fires ? "down" : null, title: rule?.text ?? "" }, ruleInWords(rule)));
-}
-
-function ruleInWords(rule) {
-  if (rule === null) return "–";
-  return `${rule.fires ? "sell: " : ""}${words(rule.name)}${rule.level === null ? "" : ` at ${price(rule.level)}`}`;
+  return [row, details.row];
 }
 
 function unmeasured(held) {
@@ -86,16 +85,17 @@ export function accountCurve(points) {
     h("div", { class: "axis" }, h("span", {}, day(points[0].session)), h("span", {}, day(points.at(-1).session))));
 }
 
-export function journalTable({ entries, all }) {
+// `changes` is what a note that is written needs, see trade_note.js.
+export function journalTable({ entries, all }, changes) {
   if (!entries.length) return null;
   const interval = all.low_r === null ? `too few trades with a stop for an interval: ${all.with_r}` : `95 % interval ${inR(all.low_r)} to ${inR(all.high_r)}`;
   return h("article", { class: "card broad" }, titled("Journal", `${counted(all.trades, "trade")}, mean ${inR(all.mean_r)} R`),
     h("p", { class: "muted" }, `${interval}; ${percent(all.won_pct, 0)} won; before charges ${money(all.profit)}${all.net_profit === null || all.net_profit === undefined ? "" : `, after them about ${money(all.net_profit)}`}.`),
     wideTable("Closed trades", h("table", { class: "small" },
-      heads("symbol", "bought", "sold", "shares", "entry", "exit", "R", "best R", "profit", "class", "rule"),
-      h("tbody", {}, [...entries].reverse().map(tradeRow)))));
+      heads("symbol", "bought", "sold", "shares", "entry", "exit", "R", "best R", "profit", "class", "rule", "note"),
+      h("tbody", {}, [...entries].reverse().map((trade) => tradeRow(trade, changes))))));
 }
 
 const saleRule = ({ rule, rule_session: session, followed }) => (rule ? `${words(rule)}${followed ? "" : ` of ${shortDay(session)} not followed`}` : "–");
-const tradeRow = (trade) => h("tr", {}, cells([bare(trade.symbol), opened(trade), shortDay(trade.closed), whole(trade.quantity),
-  price(trade.entry), price(trade.exit), inR(trade.result_r), inR(trade.best_r), money(trade.profit), trade.tax_class, saleRule(trade)]));
+const tradeRow = (trade, changes) => h("tr", {}, cells([bare(trade.symbol), dayOf(trade), shortDay(trade.closed), whole(trade.quantity),
+  price(trade.entry), price(trade.exit), inR(trade.result_r), inR(trade.best_r), money(trade.profit), trade.tax_class, saleRule(trade)]), noteCell(trade, changes));

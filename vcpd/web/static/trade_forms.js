@@ -53,7 +53,7 @@ const tradeOf = (given) => ({ ...holdingOf(given), side: given.side, quantity: n
 const rulesOf = (given) => ({ symbol: fullSymbol(given.symbol.trim().toUpperCase()), rules: given.rules.trim(), session: given.date || null });
 
 // While a form is being sent it is not sent again.
-function submitting(submit) {
+export function submitting(submit) {
   return async (event) => {
     event.preventDefault();
     const form = event.target;
@@ -65,7 +65,7 @@ function submitting(submit) {
 }
 
 // A form whose trades were taken is emptied; one that was refused stays as it was filled.
-async function change(form, message, renew, path, bodyOf) {
+export async function change(form, message, renew, path, bodyOf) {
   try {
     const done = await send(path, await bodyOf());
     await renew();
