@@ -64,7 +64,7 @@ class TradeOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BaseHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """The life of one base, to its end or to the last bar. Without an outcome, `reason` says why."""
+    """The life of one base, up to its end or the last bar. Without an outcome, `reason` says why."""
 
     symbol: str
     anchor_date: date

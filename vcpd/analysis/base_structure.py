@@ -227,7 +227,7 @@ class FollowedStructure:
         return history | trend | structure_gates(self.measured(t), thresholds)
 
     def _begin_rally(self, low_at: int) -> None:
-        """Nothing is known of the rally from the final low on."""
+        """Resets the rally, which begins at the final low."""
         self.top, self.pullback, self.rally_end = 0.0, 0.0, low_at
 
     def _extend_rally(self, t: int) -> None:

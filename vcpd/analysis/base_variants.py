@@ -41,7 +41,7 @@ def _primary_rules(rules: SearchRules, thresholds: Thresholds) -> SearchRules:
 
 
 def _shelf_rules(rules: SearchRules, thresholds: Thresholds) -> SearchRules:
-    """A base lies between the advance and the shelf: look for the advance twice as far back."""
+    """Returns rules that look twice as far back for the advance: a base lies between it and the shelf."""
     return _raised(rules, thresholds)._replace(advance_window=2 * rules.advance_window)
 
 

@@ -98,7 +98,7 @@ def _company(
 
 
 def _average_price(held: Sequence[BrokerHolding], traded: Sequence[BrokerPosition]) -> float | None:
-    """None without purchases, and where the price of some of them is not given."""
+    """Returns the average price; None without purchases, and where the price of one is not given."""
     parts = [(holding.quantity, holding.average_price) for holding in held if holding.quantity]
     parts += [(position.bought, position.buy_price) for position in traded if position.bought]
     if not parts or any(price <= 0 for _, price in parts):

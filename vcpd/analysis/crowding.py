@@ -149,7 +149,7 @@ def _returns(panel: Panel, rows: IntArray, as_of: date | None, sessions: int) ->
 
 
 def _has_known_correlation(correlation: FloatArray) -> BoolArray:
-    """Who has a known correlation at all; the own diagonal is one where there are enough returns."""
+    """Marks the symbols that have a known correlation: those with enough returns."""
     comparable: BoolArray = np.isfinite(np.diagonal(correlation))
     return comparable
 

@@ -30,7 +30,7 @@ class Range(NamedTuple):
     most: float
 
     def holds(self, value: float) -> bool:
-        """As `is_at_most` compares, written out: every gate of every symbol comes here."""
+        """Compares as `is_at_most` does, written out because every gate of every symbol calls it."""
         least, most = self
         return least <= value + TIE_TOLERANCE * abs(value) and value <= most + TIE_TOLERANCE * abs(most)
 

@@ -22,7 +22,7 @@ class VolumeChange(NamedTuple):
 
 
 def volume_changes(volumes: Sequence[tuple[VolumeSource, FloatArray]]) -> list[VolumeChange]:
-    """Of each session, by the first source that knows both it and the session before; 0 is unknown.
+    """Returns each session's change by the first source that knows it and the session before; 0 is unknown.
 
     Each array is (n,), on the sessions of the index. The first session has no comparison.
     """

@@ -133,7 +133,7 @@ def estimate_counts(counts: OutcomeCounts) -> Estimate:
 
 
 def estimate_difference(setups: OutcomeCounts, others: OutcomeCounts) -> Estimate:
-    """How far each purchase lies above the mean of the others of its session; one without others is left out.
+    """Estimates by how much each purchase exceeds the mean of the session's others, where there are any.
 
     So a good month of the market counts for both sides.
     """

@@ -35,7 +35,7 @@ def split_block(panel: Panel, rows: IntArray, column: int, bars: int) -> list[tu
 
 
 class PackedBars(NamedTuple):
-    """Where the bars of a block (r, m) stand, and where they stand when they are moved together.
+    """The cells of a block (r, m) that have a bar, and the places of the bars once gaps are closed.
 
     A block that `is_whole` has a bar everywhere: nothing moves, and its values are used as they are.
     """

@@ -81,7 +81,7 @@ def judge_window(
 
 
 def held_lot(lot: Lot, window: PositionWindow, notes: SymbolNotes) -> HeldLot:
-    """What the rules look at after the window's last session."""
+    """Collects what the rules evaluate after the window's last session."""
     return HeldLot(
         measures=measure_position(lot, window),
         window=window,

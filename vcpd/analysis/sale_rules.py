@@ -1,4 +1,4 @@
-"""Which sell rule stood behind a sale, and whether it was followed; known from the journal before, or found.
+"""Finds the sell rule behind a sale and whether it was followed, unless an earlier journal knows them.
 
 A rule is followed by a sale on the session on which it began to fire, or on the next one. Otherwise the first
 rule that wanted the whole lot sold was not followed. Rules about dates of results are not known of the past.
@@ -96,7 +96,7 @@ class JournalMemory:
         return self._as_of - closed <= PROVISIONAL_FOR
 
     def recent_name(self, trade: ClosedTrade, bars: Mapping[str, BarSeries], pivot: float | None) -> str:
-        """Of all that decides about a sale's rule: the trade, its bars, the pivot, the thresholds."""
+        """Returns a digest of what decides a sale's rule: the trade, its bars, the pivot, the thresholds."""
         series = bars.get(trade.symbol)
         if series is None or trade.opened is None:
             seen = b""
@@ -153,7 +153,7 @@ def find_sale_rule(
 
 
 def _choose(fired: Sequence[tuple[Position, RuleReading]], in_time: date) -> SaleRule:
-    """Of the rules in the order in which they began to fire; those since `in_time` were followed."""
+    """Chooses among the rules in the order in which they fired first; those since `in_time` were followed."""
     if fired and fired[-1][0].measures.session >= in_time:
         return _named(*fired[-1], followed=True)
     whole = [part for part in fired if part[1].share == 1.0]

@@ -186,7 +186,7 @@ def _add_block(raw: FloatArray, numbers: IntArray, sums: _SectorSums) -> None:
 
 
 def _places_of(numbers: IntArray) -> list[_GroupPlaces]:
-    """Of each level, the symbols that have a number, ordered by it."""
+    """Returns for each level the symbols that have a number, ordered by it."""
     places = []
     for own in numbers:
         order = np.argsort(own, kind="stable")[np.count_nonzero(own < 0) :]

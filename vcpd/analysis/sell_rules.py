@@ -89,7 +89,7 @@ class SellRuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 class HeldLot(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rules look at: the lot's measures and bars, and what is known of its base and its company.
+    """The input of the rules: the lot's measures and bars, and what is known of its base and its company.
 
     `pivot` is the one it was bought at, at today's scale of prices.
     """
@@ -238,7 +238,7 @@ def climax(held: HeldLot, settings: SellRuleSettings) -> RuleReading | None:
 
 
 def climax_signs(window: PositionWindow, settings: SellRuleSettings) -> Mapping[str, bool]:
-    """Each sign of a climax at the window's last session, by what it says."""
+    """Returns each sign of a climax at the window's last session by its description."""
     held = window.held
     changes = np.diff(window.closes(settings.climax_days + 1))
     gap_pct = PERCENT * (held.open[-1] / held.high[-2] - 1) if len(held) > 1 else 0.0

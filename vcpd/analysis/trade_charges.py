@@ -1,4 +1,4 @@
-"""Charges of closed trades, estimated from dated rates: what a contract note would say of deliveries.
+"""Estimates the charges of closed trades from dated rates, as the contract note of a delivery states them.
 
 A sale is charged once for all shares of a symbol that were sold on a day, and shared among its lots by value.
 Slippage is no charge: real trades have it in their prices.

@@ -62,18 +62,18 @@ class TradeColumns:
         self._net_result_r = self._net_profit / (quantity * risk)
 
     def statistics(self) -> TradeStatistics:
-        """Of all trades."""
+        """Computes the statistics of all trades."""
         return self._statistics(np.arange(len(self._places)))
 
     def by(self, names: Sequence[str]) -> Mapping[str, TradeStatistics]:
-        """Of each group, by name; `names` (n,) gives each trade's group."""
+        """Computes the statistics of each group by its name; `names` (n,) gives each trade's group."""
         groups: dict[str, list[int]] = defaultdict(list)
         for at, name in enumerate(names):
             groups[name].append(at)
         return {name: self._statistics(np.sort(self._places[groups[name]])) for name in sorted(groups)}
 
     def _statistics(self, at: IntArray) -> TradeStatistics:
-        """Of the trades at the places `at` (m,), in the order of their sales."""
+        """Computes the statistics of the trades at the indices `at` (m,), in the order of their sales."""
         profit, results = self._profit[at], _known(self._result_r[at])
         won, held = profit > 0, _known(self._held_days[at])
         low, high = self._interval_of(results)
@@ -117,7 +117,7 @@ def _known(values: FloatArray) -> FloatArray:
 
 
 def _number(value: float) -> float | None:
-    """None for what is unknown because a part of it is."""
+    """Returns None for a value of which a part is unknown."""
     return None if math.isnan(value) else float(value)
 
 

@@ -52,7 +52,7 @@ class VolumeCurve:
         return float(np.interp(fraction, _step_edges(len(self.shares) - 1), self.shares))
 
     def projected(self, volume: float, fraction: float) -> float:
-        """The day's volume if it goes on as usual; NaN before anything is usually traded."""
+        """Projects the day's volume along its usual curve; NaN before trading usually begins."""
         share = self.share_at(fraction)
         return volume / share if share > 0 else float("nan")
 

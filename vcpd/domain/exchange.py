@@ -68,7 +68,7 @@ class Exchange:
 
     @property
     def prefix(self) -> str:
-        """What stands before each of its symbols: `NSE:`."""
+        """The prefix of each of its symbols: `NSE:`."""
         return f"{self.name}:"
 
     def full_symbol(self, symbol: str) -> str:

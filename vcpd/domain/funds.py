@@ -51,7 +51,7 @@ def is_fund_symbol(symbol: str) -> bool:
 
 
 def is_fund(instrument: Instrument) -> bool:
-    """Whether the market says so, or the name or the symbol does."""
+    """Returns whether the instrument is a fund by the market's list, its name or its symbol."""
     if instrument.is_index:
         return False
     by_name = bool(_NAME.search(instrument.name))

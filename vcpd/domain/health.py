@@ -109,7 +109,7 @@ def _penalties(readings: HealthReadings) -> Iterator[Penalty]:
 
 
 def _points(steps: tuple[PenaltyStep, ...], value: float | None) -> int:
-    """Of the highest mark that `value` exceeds."""
+    """Returns the penalty of the highest mark that `value` exceeds."""
     if value is None:
         return 0
     return next((step.points for step in steps if value > step.threshold), 0)

@@ -1,4 +1,4 @@
-"""Days whose trading vcpd has learned from the market itself, because the calendar's table did not know.
+"""Learns from the market's bars which days trade, where the calendar's table does not know them.
 
 A closed day needs positive evidence: the market answered, and what it has is of another day, in two looks
 at least an hour apart. A market that does not answer proves nothing. What was learned as closed is
@@ -114,7 +114,7 @@ class MarketDays(msgspec.Struct, frozen=True):
         return self.plus(LearnedDay(look.day, False, look.at, look.text))
 
     def has_stopped(self, day: date) -> bool:
-        """Whether too many days were learned as closed since a day was seen trading: the source stands still.
+        """Whether too many days were learned as closed since the last trading day: the source seems stuck.
 
         The days since then count however many calendar sessions, of which nothing was learned, lie between.
         """

@@ -20,7 +20,7 @@ class MarketTerm(StrEnum):
 
     @property
     def text(self) -> str:
-        """As a sentence uses it: `confirmed uptrend`."""
+        """The regime in words for a sentence: `confirmed uptrend`."""
         return self.value.replace("_", " ")
 
     def since_text(self, since: date | None) -> str:
@@ -94,7 +94,7 @@ class MarketRegime(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def note(self, session: date) -> str:
-        """What it says beside setups of `session`, such as `correction since 2025-05-30`."""
+        """Returns the words shown beside setups of `session`, such as `correction since 2025-05-30`."""
         return _beside_session(self.term.since_text(self.since), self.session, session)
 
 

@@ -155,7 +155,7 @@ def is_reported(setup: Setup) -> bool:
 
 
 def reported_setups(panel: Panel, setups: Iterable[Setup], settings: msgspec.Struct) -> list[ReportedSetup]:
-    """The reported ones of `setups`, each with the digest of the bars that it was judged on."""
+    """Returns the reported setups, each with the digest of the bars on which it was evaluated."""
     version = settings_version(settings)
     found = []
     for setup in setups:

@@ -58,7 +58,7 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def is_scheduled(self) -> bool:
-        """Whether the schedule asked for the run: it stands for its tick."""
+        """Whether the schedule started the run, which is then the run of its tick."""
         return self.cause in SCHEDULE_CAUSES
 
 

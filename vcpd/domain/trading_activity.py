@@ -13,7 +13,7 @@ ACTIVITY_SESSIONS: Final = 63  # a quarter
 
 
 def idle_pct(panel: Panel, row: int) -> float:
-    """Of the last 63 bars of the symbol in `row`, the percentage without volume or without a range.
+    """Returns the percentage of the last 63 bars of the symbol in `row` that have no volume or no range.
 
     Without a range, high and low are one price: one trade, or a session locked at its band. Unknown
     volume is no evidence and does not count. 0 where there is no bar.

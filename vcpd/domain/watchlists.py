@@ -114,7 +114,7 @@ class SymbolClose(msgspec.Struct, frozen=True):
 
 
 class WatchedPrices(msgspec.Struct, frozen=True, kw_only=True):
-    """What the bars say of watch lists: the newest session, closes by symbol, every level."""
+    """The state of watch lists by the bars: the newest session, closes by symbol, every level."""
 
     session: date | None = None
     closes: Mapping[str, SymbolClose] = {}

@@ -104,6 +104,6 @@ def _value_labels(low: float, high: float, unit: str) -> str:
 
 
 def _labels(labels: Sequence[str], places: Sequence[float]) -> str:
-    """As many of the labels as there is space for."""
+    """Returns as many of the labels as there is space for."""
     step = max(-(-len(labels) // MOST_LABELS), 1)
     return "".join(_text(places[at], HEIGHT - 6, labels[at]) for at in range(0, len(labels), step))

@@ -51,7 +51,7 @@ class Account(NamedTuple):
 
 
 def drawdowns_pct(values: FloatArray) -> FloatArray:
-    """How far each value lies below the highest until then, in percent of that; an account begins at 1."""
+    """Returns the drawdown of each value from the highest until then, in percent; an account begins at 1."""
     highest = np.maximum.accumulate(np.concatenate([[1.0], values]))[1:]
     fallen: FloatArray = PERCENT * (1 - values / highest)
     return fallen

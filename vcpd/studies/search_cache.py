@@ -29,7 +29,7 @@ class SymbolSearchCache:
     def find(
         self, bars: Bars, first: int, last: int, workspace: BaseSearch, rules: SearchRules
     ) -> ChainArrays:
-        """As `find_chains`; `bars` and `last` must be the same each time. The arrays are the caller's own."""
+        """Returns a copy of what `find_chains` does; `bars` and `last` must be the same each time."""
         known = self._chains.get(rules)
         if known is None:
             known = self._search(bars, first, last, workspace, rules)
@@ -39,7 +39,7 @@ class SymbolSearchCache:
         return _copied_from(known, first)
 
     def trend(self, context: SessionContext, row: int, bars: Bars, first: int) -> Trend:
-        """As `trend_of`; `row`, `bars` and `first` must be the same each time. Nobody writes into it."""
+        """Returns what `trend_of` does, read-only; `row`, `bars` and `first` must be the same each time."""
         key = context.trend_rules, context.thresholds.min_rs_universe
         if key not in self._trends:
             self._trends[key] = trend_of(context, row, bars, first)

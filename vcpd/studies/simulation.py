@@ -133,7 +133,7 @@ class _SharedWindows:
         self._known: dict[tuple[int, EntryKind], TradeWindow | None] = {}  # by the identity of the bases
 
     def of(self, row: int, bases: FollowedBases, kind: EntryKind) -> TradeWindow | None:
-        """None where nothing is bought. `bases` must outlive this."""
+        """Returns None where nothing is bought. `bases` must outlive the result."""
         key = id(bases), kind
         if key not in self._known:
             parameters = self._parameters

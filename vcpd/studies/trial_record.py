@@ -80,7 +80,7 @@ def write_record(folder: Path, record: TrialRecord) -> None:
 
 
 def digest_of_bars(panel: Panel) -> str:
-    """The same for the same bars, whatever file they came from."""
+    """Returns a digest that is the same for the same bars in any file."""
     digest = hashlib.sha256("\n".join(panel.symbols).encode())
     for array in (panel.sessions.astype(np.int64), panel.values):
         digest.update(np.ascontiguousarray(array).tobytes())

@@ -192,7 +192,7 @@ def draw_time_axis(sheet: SvgDocument, top: Pane, bottom: Pane, history: ChartHi
 
 
 def format_price(price: float) -> str:
-    """As many digits as are useful: 12,345 / 512.3 / 42.15."""
+    """Formats a price with as many digits as are useful: 12,345 / 512.3 / 42.15."""
     if price >= 1000:
         return f"{price:,.0f}"
     return f"{price:.1f}".removesuffix(".0") if price >= 100 else f"{price:.2f}"

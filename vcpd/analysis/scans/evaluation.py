@@ -86,7 +86,7 @@ def measured(clause: Node) -> list[Node]:
 
 
 def _ranks_earlier_sessions(tree: Node) -> bool:
-    """Whether a rank is asked for before the last session: any symbol may have had a bar there."""
+    """Returns whether a rank is needed before the last session, where any symbol may have a bar."""
     looking_back = (node for node in walk(tree) if node.window or node.operation == "crosses")
     return any(part.operation == "rank" for node in looking_back for part in walk(node))
 

@@ -1,4 +1,4 @@
-"""Twenty scans of known methods, written in this language from what their sources say in words."""
+"""Twenty scans of published methods, written in the scan language from the descriptions of their sources."""
 
 from typing import Final, NamedTuple
 

@@ -1,4 +1,4 @@
-"""What is asked of a scan: saved scans of the configuration, and one question to a worker.
+"""Requests of scans: those saved in the configuration, and the request that a worker evaluates.
 
 Without polars, so that the daemon and the configuration read scans and leave their evaluation to workers.
 """
