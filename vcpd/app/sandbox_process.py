@@ -44,7 +44,7 @@ def answered_rates(configuration: Configuration) -> RateSettings:
 
 
 def requested_rates(limits: LimitSettings, answered: RateSettings) -> LimitSettings:
-    """How fast the daemon asks an exchange that answers so: [limits], more where none is set and it may."""
+    """Returns the rates of the daemon's requests: [limits], or quicker ones where none is set."""
     return QUICK_REQUESTS if answered == QUICK_ANSWERS and limits == LimitSettings() else limits
 
 
@@ -63,7 +63,7 @@ class SandboxProcess:
 
     @classmethod
     async def start(cls, settings: SandboxSettings, clock: Clock, environment: Mapping[str, str]) -> Self:
-        """Raises UnavailableError, with the child's own words, when it does not come up."""
+        """Starts the process. UnavailableError with the child's own message when it does not answer."""
         process = await asyncio.create_subprocess_exec(
             *_command(clock),
             stdin=asyncio.subprocess.PIPE,

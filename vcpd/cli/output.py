@@ -12,7 +12,7 @@ NOT_TAKEN_SHOWN: Final = 20
 
 
 def print_json(value: Any) -> None:
-    """A value as JSON, indented so that people can read it too."""
+    """Formats a value as indented JSON."""
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 

@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _run_until_exit(loaded: LoadedConfiguration, path: Path, clock: Clock) -> int:
-    """The daemon's life; then nothing that does not listen keeps the process, whatever the end was."""
+    """Runs the daemon; afterwards no thread that ignores the end keeps the process alive."""
     try:
         code = await run_daemon(loaded, path, clock)
     except VcpdError as error:

@@ -72,7 +72,7 @@ def sandbox(arguments: argparse.Namespace) -> int:
 
 
 def _from_parent() -> SandboxSettings:
-    """The daemon hands the settings over as one line, and takes this process with it when it dies."""
+    """Reads the settings, which the daemon sends as one line; this process ends with the daemon."""
     exit_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return msgspec.json.decode(sys.stdin.buffer.readline(), type=SandboxSettings)

@@ -137,7 +137,7 @@ def _screen_bars(arguments: argparse.Namespace, cluster: Engine | None) -> Setup
 
 
 def list_setups(setups: Sequence[Setup], as_of: date, arguments: argparse.Namespace) -> SetupListing:
-    """Those that `--group` and `--all` ask for, the nearest to its pivot first within each group."""
+    """Lists the setups that `--group` and `--all` select, in each group the nearest to its pivot first."""
     shown = [setup for setup in setups if _is_shown(setup, arguments)]
     ordered = in_group_order(sorted(shown, key=distance_key))
     return SetupListing(as_of, len(ordered), count_groups(setup.group for setup in setups), ordered)
@@ -148,7 +148,7 @@ def _is_shown(setup: Setup, arguments: argparse.Namespace) -> bool:
 
 
 def _wanted_group(arguments: argparse.Namespace) -> str | None:
-    """The group that is asked for; None for all of them, also where a state is asked for instead."""
+    """Returns the selected group; None for all groups, and where a state is selected instead."""
     if arguments.all or arguments.group == EVERY_GROUP:
         return None
     by_state = getattr(arguments, "state", None) is not None

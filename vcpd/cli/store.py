@@ -199,7 +199,7 @@ def covered_spans(
 
 
 def _are_adjacent(entry: SessionSpan, other: SessionSpan, calendar: TradingCalendar) -> bool:
-    """Whether no session lies between the two."""
+    """Whether there is no session between the two."""
     first, second = sorted((entry, other), key=lambda span: span.first)
     between = calendar.sessions(first.last, second.first)
     inner = (between > np.datetime64(first.last, "D")) & (between < np.datetime64(second.first, "D"))

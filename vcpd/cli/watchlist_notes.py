@@ -23,7 +23,7 @@ STAR: Final = "*"
 
 
 def add_watchlist_arguments(nested: Subparsers) -> None:
-    """The actions below `vcpd watchlist` for notes, stars and what was looked at."""
+    """The actions below `vcpd watchlist` for notes, stars and the setups that were seen."""
     note = add_command(
         nested,
         "note",

@@ -223,7 +223,7 @@ def decode_csv(body: bytes, name: str, limit: int = UNPACKED_LIMIT, *, is_utf8: 
 
 
 def _decode_utf16(body: bytes, name: str) -> str:
-    """By its mark, or by where the zero bytes of Western text stand."""
+    """Decodes UTF-16 by its byte order mark, else by the position of the zero bytes of Western text."""
     encoding = "utf-16"
     if not body.startswith(UTF16_MARKS):
         encoding = "utf-16-be" if body[:1] == b"\0" else "utf-16-le"

@@ -72,7 +72,7 @@ class UpdateCalendar:
         return RunResult(counts, reason="; ".join(notes))
 
     def _unanswered(self, error: VcpdError, today: date, notes: list[str]) -> RunResult:
-        """Nothing is known of a day without an answer; on a session that is a failure."""
+        """Returns the result of a run without an answer: nothing is learned, and on a session it failed."""
         reason = "; ".join([*notes, f"the market could not be queried: {error}"])
         if isinstance(error, NeedsLoginError) or not self.calendar.is_session(today):
             return RunResult(outcome=Outcome.SKIPPED, reason=reason)

@@ -65,10 +65,10 @@ class FillStore(Protocol):
 
 
 class UntradedHoldings(Protocol):
-    """What the broker holds of companies without any stored trade."""
+    """Reads the broker's holdings of companies without any stored trade."""
 
     async def untraded(self) -> Sequence[Lot] | None:
-        """A lot of unknown date for each at its average price; None where the broker does not say now."""
+        """Returns a lot of unknown date at its average price for each; None without the broker's answer."""
         ...
 
 

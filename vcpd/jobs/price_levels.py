@@ -52,7 +52,7 @@ class WatchlistStore(Protocol):
         ...
 
     async def remove(self, name: str, symbols: Sequence[str] | None) -> int:
-        """Take symbols out of a list, None: all; gives how many there were. Without symbols it is gone."""
+        """Removes symbols from a list, None: all; returns their number. A list without symbols is deleted."""
         ...
 
     async def rename(self, name: str, new_name: str) -> None:

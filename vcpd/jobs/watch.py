@@ -63,7 +63,7 @@ class FeedFallback:
         self._last_price_s = now_s
 
     def decide(self, now_s: float, *, live: bool, expected: bool, settings: WatchSettings) -> FeedDecision:
-        """`live`: the feed is connected; `expected`: the session runs and bases are followed."""
+        """Decides by `live`, the feed is connected, and `expected`: the session runs, bases are followed."""
         if live:
             self._live_s = now_s
         if not expected:
@@ -148,7 +148,7 @@ class Watch:
 
 
 class WatchSession:
-    """Live watch of one session."""
+    """Watches the bases of one session live."""
 
     def __init__(self, watch: Watch, context: RunContext, hours: WatchHours) -> None:
         self._watch = watch
@@ -364,7 +364,7 @@ class WatchSession:
         self._process_prices(prices_from_quotes(quotes.values(), self._calendar.zone))
 
     async def _follow_limits(self) -> None:
-        """Know the upper circuits and who still sells, while the session runs; polled quotes carry them."""
+        """Reads upper circuits and remaining sellers from polled quotes while the session runs."""
         while True:
             await self._watch.real_clock.sleep(POLL_INTERVAL_S)
             if self._hours.is_open(self._watch.clock.now()) and self.tracker.rows and not self._polling:

@@ -63,7 +63,7 @@ class KiteClient:
             return frozenset()
 
     async def daily_bars(self, instrument: Instrument, first: date, last: date) -> BarSeries:
-        """The bars of [first, last]; a session that runs comes as it stands, not marked provisional."""
+        """Returns the bars of [first, last]; that of the running session is not marked provisional."""
         parts = [
             await self._candles(instrument, from_, to)
             for from_, to in split_date_range(first, last, MAX_DAILY_SPAN_DAYS)

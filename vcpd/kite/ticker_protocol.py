@@ -105,14 +105,14 @@ TICK_DTYPE: Final = np.dtype(
 
 
 class TickerMessage(msgspec.Struct, frozen=True):
-    """A text frame: `order`, `error` or `message`, and what it says."""
+    """Decodes a text frame: `order`, `error` or `message`, and its text."""
 
     type: str
     data: Any = None
 
 
 def decode_prices(frames: Sequence[bytes]) -> LivePrices:
-    """Prices, volume and last trade of the shares in frames that came together; the rest is not looked at.
+    """Decodes prices, volume and last trade of the shares in frames that arrived together; ignores the rest.
 
     Frames of one packet length, the usual ones, cost one pass however many they are. RetryableError for
     a frame that breaks off.

@@ -31,7 +31,7 @@ log = structlog.get_logger("vcpd.dask")
 
 
 def check_engine(settings: WorkerSettings) -> None:
-    """ConfigurationError where the settings want Dask, which is not installed."""
+    """Raises ConfigurationError where the settings name Dask and it is not installed."""
     if settings.engine == DASK and find_spec(DASK_PACKAGE) is None:
         text = (
             f"workers.engine: {DASK} needs {DASK_PACKAGE}, which is not installed: pip install 'vcpd[dask]'"
@@ -134,7 +134,7 @@ def look_at_cluster(dask: DaskSettings) -> EngineStatus:
 
 
 def _silence_dask() -> None:
-    """What goes wrong there is raised, and said once by us."""
+    """Suppresses Dask's own log: its errors are raised, and logged once by vcpd."""
     for name in DASK_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 

@@ -233,7 +233,7 @@ class WorkerExecutor:
         return self.broken_reason is not None
 
     def mark_for_recycling(self) -> None:
-        """Be due for replacement from now on, whatever the marks say."""
+        """Requests the replacement of the worker, even below its limits."""
         self._recycle_requested = True
 
     def needs_recycling(self, settings: WorkerSettings) -> bool:

@@ -108,7 +108,7 @@ class JournalHandler(logging.Handler):
             self._send_as_file(datagram)
 
     def _send_as_file(self, datagram: bytes) -> None:
-        """Too large for a datagram: the protocol wants a sealed file in memory instead."""
+        """Sends a record too large for a datagram as a sealed file in memory, as the protocol demands."""
         file = os.memfd_create("vcpd-record", os.MFD_ALLOW_SEALING)
         try:
             os.write(file, datagram)

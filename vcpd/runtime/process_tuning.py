@@ -94,7 +94,7 @@ def limit_native_threads() -> None:
 
 
 def exit_with_parent() -> None:
-    """Have the kernel send SIGTERM to this process when its parent dies; at once if it is dead already."""
+    """Makes the kernel send SIGTERM to this process when its parent ends; at once if it has ended."""
     parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:

@@ -126,7 +126,7 @@ class ResourceMonitor:
 
 
 def process_usage(process: psutil.Process) -> ProcessUsage | None:
-    """None for a process that is gone or cannot be read."""
+    """Returns the use of a process; None for one that has ended or cannot be read."""
     try:
         with process.oneshot():
             return ProcessUsage(
@@ -193,7 +193,7 @@ class LoopLagSnapshot(msgspec.Struct, frozen=True):
 
 
 class LoopLag:
-    """A ticker in the loop that measures how much later than asked it wakes up."""
+    """Measures how much later than requested the loop wakes a task."""
 
     def __init__(self, interval_s: float = 0.1, window: int = LAG_WINDOW_SAMPLES) -> None:
         self.interval_s = interval_s

@@ -81,7 +81,7 @@ class ServiceManager:
         self._send("READY=1", f"STATUS={_one_line(status)}")
 
     def reloading(self) -> None:
-        """Until the next `ready`; the manager wants the time of the beginning."""
+        """Reports a reload, which lasts until the next `ready`, with the time of its beginning."""
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
         self._send("RELOADING=1", f"MONOTONIC_USEC={now}")
 

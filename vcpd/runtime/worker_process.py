@@ -243,7 +243,7 @@ def set_warm_up_priority() -> None:
 
 
 def set_idle_priority() -> None:
-    """SCHED_IDLE where allowed, else nice 19, else as it is: everything else on the machine goes first."""
+    """Sets SCHED_IDLE where allowed, else nice 19, so that everything else on the machine goes first."""
     try:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     except OSError:

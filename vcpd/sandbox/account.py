@@ -58,7 +58,7 @@ def login_page(api_key: str, redirect_params: str) -> web.Response:
 
 
 class SandboxAccount:
-    """Request tokens are good once and for five real minutes; one access token lives at a time.
+    """Issues tokens: request tokens are valid once and for five real minutes, one access token at a time.
 
     An access token dies at the next 06:00 of the market's own time, on logout, or on another login.
     """
@@ -78,7 +78,7 @@ class SandboxAccount:
         return token
 
     def redirect_url(self, request_token: str, redirect_params: str) -> str:
-        """The application's own address with the request token and what it asked to get back."""
+        """Returns the application's address with the request token and the parameters that it wants back."""
         parts = urlsplit(self._settings.redirect_url)
         query = [
             *parse_qsl(parts.query),

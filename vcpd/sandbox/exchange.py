@@ -292,7 +292,7 @@ class SandboxExchange:
         return success_response(await asyncio.to_thread(self._market.known_bases, at))
 
     async def _breakouts(self, request: web.Request) -> web.Response:
-        """Of today, or of the days asked for."""
+        """Returns the planted breakouts of today, or of the requested days."""
         at = await self._prepare_market(self._clock.now())
         first, last = parse_day_span(request.query, at.astimezone(ZONE).date())
         return success_response(await asyncio.to_thread(self._market.breakouts, first, last))
@@ -360,7 +360,7 @@ class RunningSandbox:
 
     @property
     def ticker_url(self) -> str:
-        """Where the live feed is."""
+        """The address of the live feed."""
         return self.url.replace("http://", "ws://", 1)
 
     async def close(self) -> None:

@@ -94,7 +94,7 @@ class FaultSelector:
         return ticks
 
     def is_locked(self, symbol: str) -> bool:
-        """Whether it stands at its upper circuit without sellers."""
+        """Whether the symbol is at its upper circuit without sellers."""
         return symbol in self._locked
 
     def is_hidden(self, symbol: str) -> bool:

@@ -116,11 +116,11 @@ class HistoricalMarket:
         )
 
     def breakouts(self, _first: date, _last: date, /) -> Sequence[KnownBreakout]:
-        """None, for the same reason."""
+        """Returns none: real bars have no planted bases."""
         return ()
 
     def known_bases(self, _: datetime) -> Sequence[KnownBase]:
-        """None: real bars have no planted bases."""
+        """Returns none: real bars have no planted bases."""
         return ()
 
     def _add(

@@ -72,7 +72,7 @@ class SandboxPortfolio:
         return success_response(account)
 
     def _quotes(self, symbols: Sequence[str], at: datetime) -> Mapping[str, MarketQuote]:
-        """By the symbol asked for; a share of another exchange has the quote of its company here."""
+        """Returns quotes by requested symbol; a share of another exchange has its company's quote here."""
         here = {symbol: f"{SIMULATED_EXCHANGE.prefix}{symbol.partition(':')[2]}" for symbol in symbols}
         known = self._market.quotes(here.values(), at)
         return {symbol: known[name] for symbol, name in here.items() if name in known}

@@ -122,7 +122,7 @@ class IntradaySession:
         return np.isin(tokens, self.tokens)
 
     def positions(self, tokens: IntArray) -> IntArray:
-        """Where these tokens stand; all must be known."""
+        """Returns the index of each of these tokens; all must be known."""
         return np.searchsorted(self.tokens, tokens).astype(np.int64)
 
     def bars(self, tokens: IntArray, market_time: MarketTime) -> DayBars:

@@ -120,7 +120,7 @@ def _position_policies() -> dict[str, JobPolicy]:
 
 
 def _level_policies() -> dict[str, JobPolicy]:
-    """By the closes; while a session runs the live watch reads the levels."""
+    """Returns the policy of price levels by closes; while a session runs the live watch evaluates them."""
     return {
         "levels": JobPolicy(
             at="session_close + 200min",

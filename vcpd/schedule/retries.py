@@ -211,7 +211,7 @@ def retry_of_expired(
 
 
 class RetryTable:
-    """The next try of each job that failed; whatever else of it ends meanwhile decides anew."""
+    """Keeps the next try of each job that failed; any later end of a run of the job replaces it."""
 
     def __init__(self) -> None:
         self._pending: dict[str, Retry] = {}

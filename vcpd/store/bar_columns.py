@@ -394,7 +394,7 @@ def _number_or_none(text: str, *, decimal_comma: bool) -> float | None:
 
 
 def _fill_from_close(records: RecordArray) -> None:
-    """An index may come with closes alone: they stand for open, high and low."""
+    """Puts the close in place of open, high and low where a file of an index has closes alone."""
     closes_only = np.logical_and.reduce([np.isnan(records[name]) for name in PRICE_FIELDS[:3]])
     for name in PRICE_FIELDS[:3]:
         records[name][closes_only] = records["close"][closes_only]

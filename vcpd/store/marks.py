@@ -28,7 +28,7 @@ class PostgresMarkStore:
     async def change(
         self, symbol: str, *, starred: bool | None, note: str | None, seen: date | None = None
     ) -> SymbolMark:
-        """What is None stays as it is; an empty note is removed. Gives what stands afterwards."""
+        """Changes what is not None; removes the note if it is empty. Returns the resulting mark."""
         async with self._database.transaction() as connection:
             if starred is not None:
                 await _set_star(connection, symbol, starred=starred)

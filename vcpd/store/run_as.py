@@ -18,7 +18,7 @@ UNPRIVILEGED_ID: Final = 65534
 
 
 class RunAsMethod(StrEnum):
-    """The ways `launcher.py` knows; see there."""
+    """The methods that `launcher.py` describes."""
 
     SAME = "same"
     NAMESPACE = "namespace"

@@ -84,7 +84,7 @@ def _float_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
 
 
 def _with_nan(raw: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """NaN where null stands in place of a number."""
+    """Puts NaN in place of each number that is null."""
     missing = {name: math.nan for name in _float_fields(kind) if raw.get(name) is None}
     components: Mapping[str, float | None] = raw.get("components") or {}
     numbers = {name: math.nan if value is None else value for name, value in components.items()}
@@ -143,7 +143,7 @@ class PostgresSetupStore:
         return int(await self._database.fetch_value(SETUP_SQL["count_of_session"], session))
 
     async def listed_states(self) -> Mapping[str, int]:
-        """How many of the latest listed setups stand in each state."""
+        """Counts the latest listed setups by state."""
         return {row["state"]: row["setups"] for row in await self._database.fetch(SETUP_SQL["listed_states"])}
 
     async def latest_judged(self) -> date | None:
@@ -176,7 +176,7 @@ class PostgresSetupStore:
             await connection.execute(SETUP_SQL["delete_old_without_base"])
 
     async def states_by_session(self, n_sessions: int) -> Mapping[date, Mapping[str, int]]:
-        """How many bases stood in each state after each of the last judged sessions, oldest first."""
+        """Counts bases by state after each of the last evaluated sessions, oldest first."""
         counts: dict[date, dict[str, int]] = {}
         for row in await self._database.fetch(SETUP_SQL["states_by_session"], n_sessions):
             of_session = counts.setdefault(row["session"], {})
@@ -288,7 +288,7 @@ async def append_to_record(
 
 
 def _is_recorded(text: str | None, reported: ReportedSetup) -> bool:
-    """Whether the newest entry says the same, whenever it was recorded; one that cannot be read does not."""
+    """Whether the newest entry has the same content; an entry that cannot be read has not."""
     try:
         return text is not None and msgspec.json.decode(text, type=ReportedSetup).content == reported.content
     except msgspec.MsgspecError:

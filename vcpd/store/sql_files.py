@@ -168,7 +168,7 @@ def _pending_migrations(
 
 
 def _check_writable(ours: int, applied: list[asyncpg.Record], release: str) -> None:
-    """PermanentError unless this program, which knows versions up to `ours`, may write."""
+    """Raises PermanentError unless this program, which knows versions up to `ours`, may write."""
     needed = max((row["oldest_reader"] for row in applied), default=0)
     oldest = max((row["oldest_release"] for row in applied), key=_release_key, default=FIRST_RELEASE)
     if needed > ours or _release_key(oldest) > _release_key(release):

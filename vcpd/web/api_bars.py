@@ -62,7 +62,7 @@ async def _bar_columns(context: WebContext, request: web.Request) -> Any:
 
 
 class QualityReport(msgspec.Struct, frozen=True):
-    """`by_rule` counts flags and quarantined rows of all symbols, whatever is shown."""
+    """Data quality. `by_rule` counts flags and quarantined rows of all symbols, shown or not."""
 
     flags: Sequence[QualityFlag]
     quarantined: Sequence[QuarantinedBar]

@@ -51,7 +51,7 @@ class Liveness(msgspec.Struct, frozen=True):
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """Whether the daemon is useful, and each condition in words."""
+    """Returns whether the daemon is ready, and each condition in words."""
 
     ready: bool
     conditions: Mapping[str, str]

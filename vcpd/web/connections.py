@@ -69,7 +69,7 @@ def descriptor_limit() -> int:
 
 
 def client_address(peer: object) -> str:
-    """Whom a socket's peer counts for: its IPv4 address, or its IPv6 network of 64 bits."""
+    """Returns the client of a socket's peer: its IPv4 address, or its IPv6 network of 64 bits."""
     text = str(peer[0]) if isinstance(peer, tuple) and peer else ""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
@@ -169,7 +169,7 @@ class ConnectionTable:
 
     @staticmethod
     def _longest_idle(groups: Iterable[dict[Connection, None]]) -> Connection | None:
-        """Of the largest group that has an idle connection."""
+        """Returns the longest idle connection of the largest group that has one."""
         found: Connection | None = None
         size = 0
         for group in groups:

@@ -67,7 +67,7 @@ class DaemonService(Protocol):
 
     def status(self) -> Mapping[str, Any]: ...
     def readiness(self) -> tuple[bool, Mapping[str, str]]:
-        """Whether the daemon is useful right now, and each condition in words."""
+        """Returns whether the daemon is ready, and each condition in words."""
         ...
 
     def alive(self) -> bool: ...
@@ -202,7 +202,7 @@ class Portfolio(Protocol):
         ...
 
     async def remove(self, symbol: str, session: date | None, trade_id: str) -> AccountChange:
-        """Forget a symbol's trades; None and an empty text stand for all."""
+        """Removes a symbol's trades; None and an empty text mean all."""
         ...
 
     async def set_rules(self, symbol: str, rules: str, session: date | None) -> AccountChange:
@@ -244,7 +244,7 @@ class MarkStore(Protocol):
     async def change(
         self, symbol: str, *, starred: bool | None, note: str | None, seen: date | None = None
     ) -> SymbolMark:
-        """What is None stays as it is; an empty note is removed. Gives what stands afterwards."""
+        """Changes what is not None; removes the note if it is empty. Returns the resulting mark."""
         ...
 
 

@@ -211,7 +211,7 @@ class SignIn:
         return SessionStatus(self.required, self.published, password_set, logged_in)
 
     def client_of(self, request: web.Request) -> str:
-        """Whom a request counts for: a page that is logged in, else an address."""
+        """Returns the client of a request: the session that is logged in, else the address."""
         return self._sessions.name(request.cookies.get(COOKIE, "")) or self.address_of(request)
 
     def address_of(self, request: web.Request) -> str:

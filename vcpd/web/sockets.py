@@ -94,7 +94,7 @@ def _direct_loopback_to_first(sock: socket.socket, family: socket.AddressFamily)
 
 
 def loopback_filter(family: socket.AddressFamily) -> bytes:
-    """The program: 0, the first socket, where each word of the source is that of loopback, else 1."""
+    """Returns a program that selects socket 0 for a source on loopback, else socket 1."""
     offsets, words = SOURCE_OFFSETS[family], LOOPBACK_WORDS[family]
     instructions = []
     for place, (offset, word) in enumerate(zip(offsets, words, strict=True)):
