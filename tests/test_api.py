@@ -162,3 +162,16 @@ def test_importing_the_package_imports_nothing_of_the_api() -> None:
     assert done.stdout.strip() == "[]"
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = vcpd.nothing  # type: ignore[attr-defined]
+
+
+def test_a_study_compares_prices_as_traded_where_splits_are_given(frame: pl.DataFrame) -> None:
+    """Without the splits no share ever reached the least price."""
+    plan = {**PLAN, "universe": {"min_price": 50_000}}
+    days = {"session": [date(2100, 1, 4)] * 16, "ratio": [1_000.0] * 16}
+    splits = pl.DataFrame({"symbol": frame["symbol"].unique().sort(), **days})
+    plain = vcpd.study(frame, plan, thresholds=THRESHOLDS, progress=False)
+    restated = vcpd.study(frame, plan, thresholds=THRESHOLDS, actions=splits, progress=False)
+    assert plain.cells["trades"].sum() == 0
+    assert restated.cells["trades"].sum() > 0
+    with pytest.raises(BadInputError, match=r"actions: L000 2100-01-04: expected a ratio above 0: 0.0"):
+        vcpd.study(frame, plan, actions=splits.with_columns(ratio=pl.lit(0.0)), progress=False)

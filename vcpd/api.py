@@ -27,15 +27,17 @@ from vcpd.analysis.sizing_parameters import SizingParameters
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.cli.history import conclusion, to_document, to_flat_row
+from vcpd.cli.study_plan import parse_plan
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup
-from vcpd.frame_series import panel_of_frame
+from vcpd.frame_series import panel_of_frame, ratios_of_frame
 from vcpd.notebook_study import StudyOutcome, run_notebook_study
 from vcpd.simulated_bars import simulated_bars
 from vcpd.store.table_files import results_frame, rows_frame
 from vcpd.stored_market import best_first, open_store
+from vcpd.studies.dated_universe import UniverseFacts
 
 __all__ = ["chart", "explain", "history", "open_store", "risk", "screen", "simulated_bars", "sizing", "study"]
 
@@ -156,17 +158,20 @@ def study(  # noqa: PLR0913 - the optional ones are keywords
     index: Any = None,
     thresholds: Thresholds | None = None,
     costs: CostSettings | None = None,
+    actions: Any = None,
     progress: bool = True,
 ) -> StudyOutcome:
     """Try every combination of a plan, as `vcpd study` does, in this process; docs/study.md lists the tables.
 
     `plan` holds them as dictionaries, such as `{"exit": {"target_r": [2, 3]}, "stop": {"percent": [5, 8]}}`.
-    The sealed months stay sealed. ConfigurationError with every problem of the plan.
+    `actions` is a frame of splits and bonuses with the columns symbol, session (the ex-date) and ratio
+    (shares after for each before): filters of price then compare prices as traded on each date. The sealed
+    months stay sealed. ConfigurationError with every problem of the plan.
     """
     panel = panel_of_frame(frame, index)
-    return run_notebook_study(
-        panel, plan, thresholds or Thresholds(), costs or CostSettings(), shows_progress=progress
-    )
+    facts = UniverseFacts(ratios=None if actions is None else ratios_of_frame(actions))
+    asked = msgspec.structs.replace(parse_plan(plan, thresholds or Thresholds()), facts=facts)
+    return run_notebook_study(panel, asked, costs or CostSettings(), shows_progress=progress)
 
 
 def sizing(  # noqa: PLR0913 - the optional ones are keywords

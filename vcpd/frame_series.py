@@ -8,6 +8,7 @@ import polars as pl
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel, build_panel
+from vcpd.studies.dated_universe import RatioStep
 
 PRICES: Final = ("open", "high", "low", "close")
 COLUMNS: Final = ("symbol", "date", *PRICES, "volume")
@@ -100,3 +101,23 @@ def _index_series(index: Any) -> BarSeries:
 
 def _days(bars: pl.DataFrame) -> Any:
     return bars["date"].to_numpy().astype("M8[D]")
+
+
+def ratios_of_frame(frame: Any) -> dict[str, tuple[RatioStep, ...]]:
+    """By symbol, the splits and bonuses of a frame: `symbol`, `session` (the ex-date), `ratio`.
+
+    BadInputError names a missing column, or the first row whose ratio is not above 0.
+    """
+    given = to_polars(frame)
+    given = given.rename({"session": "date"}) if "session" in given.columns else given
+    actions = _with_types(given, ("symbol", "date", "ratio"), "actions").drop_nulls()
+    wrong = actions.filter(~(pl.col("ratio") > 0))
+    if not wrong.is_empty():
+        row = wrong.row(0, named=True)
+        raise BadInputError(
+            f"actions: {row['symbol']} {row['date']}: expected a ratio above 0: {row['ratio']}"
+        )
+    found: dict[str, list[RatioStep]] = {}
+    for symbol, session, ratio in actions.iter_rows():
+        found.setdefault(str(symbol), []).append(RatioStep(session, ratio))
+    return {symbol: tuple(steps) for symbol, steps in found.items()}

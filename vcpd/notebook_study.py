@@ -1,19 +1,17 @@
 """Runs a study in the calling process, without an event loop of the caller's, and shows it in a notebook."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 import polars as pl
 from rich.progress import track
 
 from vcpd.analysis.costs import CostSettings
-from vcpd.analysis.thresholds import Thresholds
 from vcpd.cli.study_files import study_report
 from vcpd.cli.study_output import guard_lines, universe_lines
-from vcpd.cli.study_plan import parse_plan
 from vcpd.domain.panel import Panel
 from vcpd.store.table_files import rows_frame
 from vcpd.studies.breakdown import trade_rows
@@ -54,15 +52,9 @@ class StudyOutcome(msgspec.Struct, frozen=True):
 
 
 def run_notebook_study(
-    panel: Panel,
-    tables: Mapping[str, Any],
-    thresholds: Thresholds,
-    costs: CostSettings,
-    *,
-    shows_progress: bool,
+    panel: Panel, plan: StudyPlan, costs: CostSettings, *, shows_progress: bool
 ) -> StudyOutcome:
     """See `vcpd.api.study`. A notebook has a loop that runs already, so the study has a thread of its own."""
-    plan = parse_plan(tables, thresholds)
     with ThreadPoolExecutor(1, thread_name_prefix="vcpd-study") as thread:
         return thread.submit(lambda: asyncio.run(_study(panel, plan, costs, shows_progress))).result()
 

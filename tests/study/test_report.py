@@ -65,7 +65,7 @@ def test_a_price_filter_on_prices_of_the_file_is_said_in_the_first_lines(studied
     asked = msgspec.structs.replace(
         result, universe=msgspec.structs.replace(result.universe, least_price=20.0)
     )
-    assert "min_price 20 is compared with the prices of the file" in "\n".join(universe_lines(asked))
+    assert "min_price 20 is compared with them" in "\n".join(universe_lines(asked))
     assert "min_price" not in "\n".join(universe_lines(result))
 
 

@@ -17,6 +17,7 @@ from vcpd.analysis.session_context import SessionContext, full_history_window
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.studies.cells import TradeSetKey, study_cells, trade_sets
+from vcpd.studies.dated_universe import UniverseFilter
 from vcpd.studies.figures import study_figures
 from vcpd.studies.followed_bases import FollowedBases, FollowedBasesCache
 from vcpd.studies.plan import (
@@ -24,7 +25,6 @@ from vcpd.studies.plan import (
     PortfolioChoices,
     StopChoices,
     StudyPlan,
-    UniverseFilter,
     ValidationPlan,
 )
 from vcpd.studies.rules import EntryKind, ExitKind, ExitRule, StopKind, StopRule, TradeRules

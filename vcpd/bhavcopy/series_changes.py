@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from vcpd.core.csv_table import CsvTable, decode_csv, parse_csv_table
+from vcpd.core.csv_table import decode_csv, parse_csv_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.instruments import EQUITY_SERIES, TRADE_FOR_TRADE_OF_ALL_BOARDS
 
@@ -44,15 +44,19 @@ def read_series_changes(path: Path, session: date) -> dict[str, str]:
     naming the file and the place, for another layout or a date that is none.
     """
     found: dict[str, SeriesChange] = {}
-    for change in _changes(parse_csv_table(decode_csv(path.read_bytes(), path.name), path.name)):
+    for change in parse_series_changes(path):
         known = found.get(change.symbol)
         if change.on >= session and (known is None or change.on < known.on):
             found[change.symbol] = change
     return {symbol: change.text for symbol, change in found.items()}
 
 
-def _changes(table: CsvTable) -> list[SeriesChange]:
-    """The moves out of a series of shares; those of bonds and the row NIL are left out."""
+def parse_series_changes(path: Path) -> list[SeriesChange]:
+    """The moves that a list names out of a series of shares; those of bonds and the row NIL are left out.
+
+    BadInputError, naming the file and the place, for another layout or a date that is none.
+    """
+    table = parse_csv_table(decode_csv(path.read_bytes(), path.name), path.name)
     if missing := [name for name in COLUMNS if not table.has(name)]:
         raise BadInputError(f"{table.name}, row 1: expected columns {', '.join(missing)}")
     series = table.texts("FROM SERIES")

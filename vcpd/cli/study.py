@@ -19,6 +19,7 @@ from vcpd.cli.sectors import add_sector_lists_argument
 from vcpd.cli.study_files import best_cell_splits, study_report, write_files
 from vcpd.cli.study_output import print_result, sealed_lines
 from vcpd.cli.study_plan import read_plan
+from vcpd.cli.study_universe import add_universe_arguments, universe_facts
 from vcpd.config import Configuration
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
@@ -50,6 +51,7 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
     add_index_arguments(parser)
     add_date_order_argument(parser)
     add_funds_argument(parser)
+    add_universe_arguments(parser)
     add_sector_lists_argument(parser, "; splits the best cell's trades by the rank of the sector")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder for the report and the record of studies"
@@ -78,6 +80,7 @@ def study(arguments: argparse.Namespace) -> int:
     if arguments.open_sealed and not plan.validation.sealed_months:
         raise BadInputError(f"--open-sealed: {arguments.plan} seals no months")
     panel = load_full_panel(arguments)
+    plan = msgspec.structs.replace(plan, facts=universe_facts(panel, arguments))
     record = TrialRecord() if arguments.out is None else read_record(arguments.out)
     found = asyncio.run(_run(panel, plan, engine, record))
     if arguments.out is not None:

@@ -8,7 +8,7 @@ from vcpd.cli.output import number_text
 from vcpd.cli.tables import print_table
 from vcpd.studies.figures import CellFigures
 from vcpd.studies.plan import StudyPlan
-from vcpd.studies.run import StudyResult, ranked_cells
+from vcpd.studies.run import StudyResult, StudyUniverse, ranked_cells
 from vcpd.studies.trial_record import OpenedSeal
 from vcpd.studies.validation import Validation
 from vcpd.studies.walk_forward import MeanEstimate
@@ -44,14 +44,41 @@ def universe_lines(result: StudyResult) -> list[str]:
         lines.append(
             "The file holds survivors only: delisted symbols are missing, so every result is overstated."
         )
-    if universe.least_price:
-        lines.append(
-            f"min_price {universe.least_price:g} is compared with the prices of the file: where these are "
-            "adjusted for splits, a share that was split since looks cheaper than it was and may be left out."
-        )
+    lines += _dated_lines(universe)
     if result.sealed_from is not None:
         lines.append(f"Sealed from {result.sealed_from} on: no cell was compared there.")
     return lines
+
+
+def _dated_lines(universe: StudyUniverse) -> list[str]:
+    """Of which date prices in filters, series and sectors are."""
+    lines = [_prices_line(universe)]
+    if universe.asked_series or universe.moved_symbols is not None:
+        lines.append(
+            "Series are as of today: no moves between series were given (--series-changes)."
+            if universe.moved_symbols is None
+            else f"Series are those of each date: {universe.moved_symbols:,} symbols moved between series."
+        )
+    if universe.sectors_are_todays:
+        lines.append("Sectors are as of today: their lists bear no dates.")
+    return lines
+
+
+def _prices_line(universe: StudyUniverse) -> str:
+    if universe.restated_symbols is not None:
+        return (
+            "Prices in filters are as traded on each date: later splits and bonuses of "
+            f"{universe.restated_symbols:,} symbols are undone."
+        )
+    line = (
+        "Prices are those of the file: neither splits and bonuses (--actions) nor closes as traded are known."
+    )
+    if not universe.least_price:
+        return line
+    return (
+        f"{line} min_price {universe.least_price:,.10g} is compared with them: where they are adjusted, a "
+        "share that was split since looks cheaper than it was and may be left out."
+    )
 
 
 def _print_walk_forward(validation: Validation) -> None:

@@ -18,6 +18,7 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "stop": ("percent", "atr"),
     "exit": ("target_r", "time_sessions", "average_sessions", "chandelier_atr", "half_r"),
     "portfolio": ("risk_pct", "positions", "heat_pct"),
+    "universe": ("series",),
 }
 
 
@@ -40,7 +41,7 @@ def parse_plan(raw: Mapping[str, Any], thresholds: Thresholds, source: str = "pl
     problems: list[str] = []
     tables = _with_lists(raw)
     screen = tables.pop("screen", {})
-    made = ("settings", "varied")  # from [screen]: no keys of the file
+    made = ("settings", "varied", "facts")  # from [screen] and other files: no keys of this one
     problems += [f"{name}: unknown key; thresholds belong in [screen]" for name in made if name in tables]
     tables = {name: value for name, value in tables.items() if name not in made}
     plan = StructReader(problems).struct(StudyPlan, tables, "")

@@ -4,16 +4,15 @@ Each decision is made from the evening before or from the bar that fills it, nev
 that fills nothing (no volume, or one price far above the close before) buys nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from vcpd.analysis.base_tracker import Breakout
-from vcpd.analysis.indicators import VOLUME_SESSIONS, Bars
-from vcpd.domain.bars import BoolArray, FloatArray
+from vcpd.analysis.indicators import Bars
+from vcpd.domain.bars import BoolArray
 from vcpd.studies.followed_bases import FollowedBases
-from vcpd.studies.plan import UniverseFilter
 from vcpd.studies.rules import PERCENT, EntryKind, FillRules
 
 ATR_SESSIONS: Final = 20
@@ -96,20 +95,3 @@ def _locked(bars: Bars, fills: FillRules, sign: float) -> BoolArray:
     move = sign * PERCENT * (bars.close / before - 1)
     locked: BoolArray = (bars.high == bars.low) & (move >= fills.locked_pct)
     return locked if fills.locked_pct else np.zeros_like(locked)
-
-
-def in_universe(bars: Bars, universe: UniverseFilter, purchases: Sequence[Purchase]) -> BoolArray:
-    """(n,): whether price and traded value sufficed on the evening before each purchase."""
-    if not (universe.min_price or universe.min_traded_value):
-        return np.array([purchase.bar >= 1 for purchase in purchases], np.bool_)
-    value = bars.close * bars.volume
-    return np.array([_suffices(bars, value, purchase.bar, universe) for purchase in purchases], np.bool_)
-
-
-def _suffices(bars: Bars, value: FloatArray, bar: int, universe: UniverseFilter) -> bool:
-    if bar < 1:
-        return False
-    known = value[max(bar - VOLUME_SESSIONS, 0) : bar]
-    known = known[~np.isnan(known)]
-    median = float(np.median(known)) if len(known) else 0.0
-    return bars.close.item(bar - 1) >= universe.min_price and median >= universe.min_traded_value

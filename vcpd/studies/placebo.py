@@ -18,8 +18,8 @@ import numpy as np
 from vcpd.analysis.indicators import Bars, bars_of
 from vcpd.domain.bars import FloatArray, IntArray
 from vcpd.domain.panel import Panel
-from vcpd.studies.entries import Purchase, buyable_bars, in_universe
-from vcpd.studies.plan import UniverseFilter
+from vcpd.studies.dated_universe import DatedUniverse
+from vcpd.studies.entries import Purchase, buyable_bars
 from vcpd.studies.rules import EntryKind, ExitKind, FillRules, TradeRules
 from vcpd.studies.simulation import trade_table
 from vcpd.studies.trade_windows import SymbolPurchases, trade_window
@@ -44,7 +44,7 @@ class PlaceboParams(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     stop_column: int
     excluded_rows: tuple[int, ...] = ()
-    universe: UniverseFilter = UniverseFilter()
+    universe: DatedUniverse = DatedUniverse()
     fills: FillRules = FillRules()
 
 
@@ -92,7 +92,7 @@ class _PlaceboMarket:
         at_close = parameters.rules.entry is EntryKind.CLOSE
         price = float(bars.close[bar] if at_close else bars.open[bar])
         purchase = Purchase(bar, price, price * (1 - risk))
-        fits = in_universe(bars, parameters.universe, (purchase,))[0]
+        fits = parameters.universe.admits(self.panel, row, bars, bar)
         return purchase if fits and buyable_bars(bars, parameters.fills)[bar] else None
 
     def draws(self, kind: PlaceboKind, row: int, column: int) -> Iterator[tuple[int, int]]:

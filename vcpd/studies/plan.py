@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from vcpd.analysis.thresholds import Thresholds
+from vcpd.studies.dated_universe import DatedUniverse, UniverseFacts, UniverseFilter
 from vcpd.studies.rules import EntryKind, ExitKind, ExitRule, FillRules, PortfolioRules, StopKind, StopRule
 
 SearchKind: TypeAlias = Literal["grid", "random"]
@@ -73,13 +74,6 @@ class PortfolioChoices(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class UniverseFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """`[universe]`: what a symbol must show on the evening before the purchase; 0 asks nothing."""
-
-    min_price: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    min_traded_value: Annotated[float, msgspec.Meta(ge=0)] = 0.0  # median of 50 sessions
-
-
 class ValidationPlan(msgspec.Struct, frozen=True, kw_only=True):
     """`[validation]`: the guards against luck."""
 
@@ -109,6 +103,7 @@ class StudyPlan(msgspec.Struct, frozen=True, kw_only=True):
     validation: ValidationPlan = ValidationPlan()
     settings: tuple[Thresholds, ...] = (Thresholds(),)
     varied: tuple[str, ...] = ()  # the names of `[screen]` that have several values
+    facts: UniverseFacts = UniverseFacts()  # read beside the plan
 
     def __post_init__(self) -> None:
         if self.first is not None and self.last is not None and self.first > self.last:
@@ -117,3 +112,8 @@ class StudyPlan(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("entry: expected at least one of close, next_open, stop_order")
         if not (self.holding_sessions and self.portfolio.rules):
             raise ValueError("holding_sessions and [portfolio]: expected at least one value of each")
+
+    @property
+    def dated_universe(self) -> DatedUniverse:
+        """The universe of each date."""
+        return DatedUniverse(self.universe, self.facts)

@@ -52,7 +52,11 @@ class StudyUniverse(msgspec.Struct, frozen=True, kw_only=True):
     first: date
     last: date
     has_survivors_only: bool
-    least_price: float = 0.0  # what the plan asks of prices as the file has them; 0: nothing
+    least_price: float = 0.0  # what the plan asks of prices; 0: nothing
+    asked_series: tuple[str, ...] = ()  # of the date; empty: any
+    restated_symbols: int | None = None  # whose later splits and bonuses are undone; None: none were given
+    moved_symbols: int | None = None  # whose moves between series are known; None: none were given
+    sectors_are_todays: bool = False
     left_out: list[LeftOutSymbol] = []
 
 
@@ -96,7 +100,7 @@ async def run_study(
         settings=plan.settings,
         first=plan.first,
         last=plan.last,
-        universe=plan.universe,
+        universe=plan.dated_universe,
         fills=plan.fills,
         quality=quality,
     )
@@ -162,11 +166,9 @@ def _result(
     axis: MonthAxis,
 ) -> StudyResult:
     sealed = axis.stop if plan.validation.sealed_months else None
+    left_out = [symbol for part in parts for symbol in part.left_out]
     return StudyResult(
-        universe=msgspec.structs.replace(
-            describe_universe(panel, [symbol for part in parts for symbol in part.left_out]),
-            least_price=plan.universe.min_price,
-        ),
+        universe=describe_universe(panel, left_out, plan),
         first=panel.sessions[axis.first].item(),
         last=panel.sessions[axis.stop - 1].item(),
         sealed_from=None if sealed is None else panel.sessions[sealed].item(),
@@ -186,8 +188,9 @@ def best_cell(cells: Sequence[CellFigures], least_trades: int) -> int | None:
     return next((cell.number for cell in ranked_cells(cells) if cell.trades >= least_trades), None)
 
 
-def describe_universe(panel: Panel, left_out: list[LeftOutSymbol]) -> StudyUniverse:
+def describe_universe(panel: Panel, left_out: list[LeftOutSymbol], plan: StudyPlan) -> StudyUniverse:
     """How many symbols end before the file does: where hardly any does, it holds survivors only."""
+    facts = plan.facts
     has_bar = ~np.isnan(panel.close)
     last_bars = np.where(has_bar.any(axis=1), panel.close.shape[1] - 1 - has_bar[:, ::-1].argmax(axis=1), 0)
     ended = int((last_bars < len(panel.sessions) - ENDED_EARLY_SESSIONS).sum())
@@ -199,5 +202,10 @@ def describe_universe(panel: Panel, left_out: list[LeftOutSymbol]) -> StudyUnive
         first=first,
         last=last,
         has_survivors_only=ended < SURVIVOR_SHARE * years * len(panel.symbols),
+        least_price=plan.universe.min_price,
+        asked_series=plan.universe.series,
+        restated_symbols=None if facts.ratios is None else len(facts.ratios),
+        moved_symbols=None if facts.series is None else len(facts.series),
+        sectors_are_todays=facts.sectors_are_todays,
         left_out=left_out,
     )

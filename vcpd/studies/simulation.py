@@ -20,10 +20,10 @@ from vcpd.domain.bars import FloatArray
 from vcpd.domain.panel import Panel
 from vcpd.domain.quality_flags import QualityParameters
 from vcpd.studies.cells import TradeSetKey
-from vcpd.studies.entries import in_universe, purchases_of
+from vcpd.studies.dated_universe import DatedUniverse
+from vcpd.studies.entries import purchases_of
 from vcpd.studies.exits import initial_stops, trade_ends
 from vcpd.studies.followed_bases import FollowedBases, FollowedBasesCache
-from vcpd.studies.plan import UniverseFilter
 from vcpd.studies.rules import EntryKind, ExitKind, FillRules, TradeRules
 from vcpd.studies.search_cache import SymbolSearchCache
 from vcpd.studies.trade_windows import SymbolPurchases, TradeWindow, stacked_windows, symbol_window
@@ -37,7 +37,7 @@ class SimulationParams(msgspec.Struct, frozen=True, kw_only=True):
     settings: tuple[Thresholds, ...]
     first: date | None = None
     last: date | None = None
-    universe: UniverseFilter = UniverseFilter()
+    universe: DatedUniverse = DatedUniverse()
     fills: FillRules = FillRules()
     quality: QualityParameters | None = None
 
@@ -167,12 +167,11 @@ def _symbol_purchases(
 ) -> SymbolPurchases:
     """The purchases of a symbol inside the span and the universe."""
     bars = followed.bars
-    purchases = purchases_of(followed, kind, parameters.fills)
-    fits = in_universe(bars, parameters.universe, purchases)
     kept = [
         purchase
-        for purchase, fit in zip(purchases, fits.tolist(), strict=True)
-        if fit and _is_in_span(panel, bars.column.item(purchase.bar), parameters)
+        for purchase in purchases_of(followed, kind, parameters.fills)
+        if _is_in_span(panel, bars.column.item(purchase.bar), parameters)
+        and parameters.universe.admits(panel, row, bars, purchase.bar)
     ]
     return SymbolPurchases(row, bars, kept)
 

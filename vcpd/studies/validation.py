@@ -71,7 +71,7 @@ async def placebo_differences(
         count=plan.validation.placebos,
         stop_column=data.axis.stop,
         excluded_rows=tuple(row for row, symbol in enumerate(panel.symbols) if symbol in left_out),
-        universe=plan.universe,
+        universe=plan.dated_universe,
         fills=plan.fills,
     )
     parts = await map_rows(placebo_rows, parameters)
