@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,27 @@ def test_each_variable_of_a_dask_unit_stands_in_its_file_of_settings(unit: str) 
         [sys.executable, "-m", "dask", words[1], "--help"], check=True, capture_output=True, text=True
     ).stdout
     assert [word for word in words if word.startswith("--") and word not in known] == []
+
+
+@pytest.mark.parametrize("service", ["scheduler", "worker"])
+def test_the_compose_file_starts_what_the_unit_starts(service: str) -> None:
+    """The same commands with the same variables, of the same file; only folders differ."""
+    services = import_module("yaml").safe_load((UNITS / "dask-compose.yaml").read_text(encoding="utf-8"))[
+        "services"
+    ]
+    unit = settings_of(f"vcpd-dask-{service}.service")
+    words = [*services[service]["entrypoint"][2:], *services[service]["command"].split()]
+    assert _without_folder(words) == _without_folder(dict(unit)["ExecStart"].split())
+    measured = {value for key, value in unit if key == "Environment" and value.startswith("DASK_")}
+    variables = services[service]["environment"].items()
+    assert {f"{name}={value}" for name, value in variables if name.startswith("DASK_")} == measured
+
+
+def _without_folder(words: list[str]) -> list[str]:
+    """The program's name, its options and variables, without the value of --local-directory."""
+    plain = [re.sub(r"[{}]", "", word) for word in words]
+    kept = [word for before, word in zip(["", *plain], plain, strict=False) if before != "--local-directory"]
+    return [Path(kept[0]).name, *kept[1:]]
 
 
 def test_the_unit_speaks_the_protocol_of_the_program() -> None:
