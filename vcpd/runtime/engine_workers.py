@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
@@ -134,7 +135,8 @@ def look_at_cluster(dask: DaskSettings) -> EngineStatus:
 
 
 def _silence_dask() -> None:
-    """Suppresses Dask's own log: its errors are raised, and logged once by vcpd."""
+    """Suppresses Dask's own log and its list of differing packages: vcpd logs errors and versions once."""
+    warnings.filterwarnings("ignore", message="Mismatched versions found")
     for name in DASK_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
