@@ -82,6 +82,32 @@ def test_names_do_not_depend_on_each_other() -> None:
     assert np.array_equal(alone.volume[0], crowd.volume[place])
 
 
+@pytest.mark.parametrize("minute", [0.0, 0.2, 12.5, 12.6, 199.9, 375.0])
+def test_extremes_are_those_of_all_prices_so_far(minute: float) -> None:
+    """At the edges of the stretches for which they are kept, and between them."""
+    paths = paths_of(many_bars(40))
+    now, knots = paths.at(minute), int(minute * 2) + 1
+    assert np.array_equal(now.high, np.maximum(paths.price[:, :knots].max(axis=1), now.close))
+    assert np.array_equal(now.low, np.minimum(paths.price[:, :knots].min(axis=1), now.close))
+
+
+def test_whole_numbers_are_kept_as_such_and_others_as_they_are() -> None:
+    """Paise and shares take four bytes; rupees, an unknown volume and one beyond 32 bits stay floats."""
+    bars = many_bars(BLOCK_SYMBOLS + 3)
+    whole = paths_of(bars)
+    assert whole.price.dtype == np.int32
+    assert whole.volume.dtype == np.int32
+    for volume in (np.nan, 3e9, 17.5):
+        bars.volume[-1] = volume
+        mixed = paths_of(bars)
+        assert mixed.volume.dtype == np.float64
+        assert np.array_equal(mixed.volume[:-1], whole.volume[:-1])
+        assert np.array_equal(mixed.at(375.0).volume, bars.volume, equal_nan=True)
+    rupees = IntradayPaths.of(bars.in_units(100.0), SessionRandom(np.arange(len(bars)), 1, seed=1), 375, 0.05)
+    assert rupees.price.dtype == np.float64
+    assert np.array_equal(rupees.at(375.0).close, bars.close / 100.0)
+
+
 def test_volume_comes_in_a_u() -> None:
     """On average the first and the last hour are far busier than noon; each name has habits of its own."""
     bars = many_bars(400)

@@ -17,13 +17,15 @@ AUCTION_SHARE: Final = 0.2  # share of names whose official close differs from t
 LATE_VOLUME_SHARE: Final = 0.03  # at most this share of the volume is reported overnight
 MAX_POINTS_PER_SYMBOL: Final = 8192  # more than any session has
 POINTS_PER_MINUTE: Final = 2
-BLOCK_SYMBOLS: Final = 256  # few enough to keep the arrays of the making small
+BLOCK_SYMBOLS: Final = 64  # few enough to keep the arrays of the making small
+STRETCH_KNOTS: Final = 25  # the extremes so far are kept for every so many knots
 PRICE_NOISE: Final = 0.3  # of the day's range, over a whole session
 OPENING_VOLUME: Final = (1.6, 0.08)  # how much busier than at noon, and for which share of the session
 CLOSING_VOLUME: Final = (1.1, 0.10)
 MIDDAY_VOLUME: Final = 0.6
 VOLUME_TILT: Final = 0.7  # how far a name's mornings may outweigh its afternoons, every day
 VOLUME_NOISE: Final = 0.5  # deviation of the log of a half-minute's volume
+PathArray = NDArray[np.int32] | FloatArray
 CANDLE_DTYPE: Final = np.dtype(
     [
         ("start", "<M8[s]"),  # wall time of the exchange
@@ -47,7 +49,7 @@ class DayBars:
     volume: FloatArray
 
     @classmethod
-    def of(cls, prices: NDArray[np.int32], volume: IntArray) -> Self:
+    def of(cls, prices: NDArray[np.integer], volume: IntArray) -> Self:
         """From whole numbers; `prices` (4, n) are open, high, low, close."""
         opened, high, low, close = prices.astype(np.float64)
         return cls(opened, high, low, close, volume.astype(np.float64))
@@ -108,39 +110,42 @@ def provisional_bars(final: DayBars, shape: SessionRandom, tick: float) -> DayBa
 class IntradayPaths:
     """n names through a session of `minutes`; between two knots all goes straight, prices on the tick.
 
-    `price` and `volume` (so far) have shape (n, knots), as have the extremes so far, `high` and `low`.
+    `price` and `volume` (so far) have shape (n, knots), int32 where all are whole numbers. `high` and `low`
+    (n, stretches) are the extremes before each stretch of STRETCH_KNOTS knots; in the first, the open.
     """
 
     minutes: int
     tick: float
-    price: FloatArray
-    high: FloatArray
-    low: FloatArray
-    volume: FloatArray
+    price: PathArray
+    volume: PathArray
+    high: PathArray
+    low: PathArray
 
     @classmethod
     def of(cls, whole: DayBars, shape: SessionRandom, minutes: int, tick: float) -> Self:
         """The way to these bars. Names do not depend on each other."""
-        size = (len(whole), minutes * POINTS_PER_MINUTE + 1)
-        price, high, low, volume = (np.empty(size) for _ in range(4))
+        knots = minutes * POINTS_PER_MINUTE + 1
+        price: PathArray = np.zeros((len(whole), knots), np.int32)
+        volume: PathArray = np.zeros((len(whole), knots), np.int32)
         for start in range(0, len(whole), BLOCK_SYMBOLS):
             block = slice(start, min(start + BLOCK_SYMBOLS, len(whole)))
             bars = whole.take(np.arange(block.start, block.stop))
-            price[block] = _prices(bars, shape.take(block), size[1], tick)
-            volume[block] = _volumes(bars.volume, shape.take(block), size[1])
-            np.maximum.accumulate(price[block], axis=1, out=high[block])
-            np.minimum.accumulate(price[block], axis=1, out=low[block])
-        return cls(minutes, tick, price, high, low, volume)
+            price = _with_rows(price, block, _prices(bars, shape.take(block), knots, tick))
+            volume = _with_rows(volume, block, _volumes(bars.volume, shape.take(block), knots))
+        high, low = (_before_stretches(price, extreme) for extreme in (np.maximum, np.minimum))
+        return cls(minutes, tick, price, volume, high, low)
 
     def at(self, minute: float, places: IntArray | None = None) -> DayBars:
         """The bars (of some places, default all) when so many minutes of the session are over."""
         rows: IntArray | slice = slice(None) if places is None else places
         knot, share = self._knot(minute)
         last, traded = self._between(rows, knot, share)
+        stretch = knot // STRETCH_KNOTS
+        recent = self.price[rows, stretch * STRETCH_KNOTS : knot + 1]
         return DayBars(
-            open=self.price[rows, 0],
-            high=np.maximum(self.high[rows, knot], last),
-            low=np.minimum(self.low[rows, knot], last),
+            open=self.price[rows, 0].astype(np.float64),
+            high=np.maximum(np.maximum(self.high[rows, stretch], recent.max(axis=1)), last),
+            low=np.minimum(np.minimum(self.low[rows, stretch], recent.min(axis=1)), last),
             close=last,
             volume=traded,
         )
@@ -172,7 +177,7 @@ class IntradayPaths:
 
     def _between(self, rows: IntArray | slice, knot: int, share: float) -> tuple[FloatArray, FloatArray]:
         """Price and volume of the rows on the way from a knot to the next."""
-        price, volume = self.price[rows, knot], self.volume[rows, knot]
+        price, volume = (each[rows, knot].astype(np.float64) for each in (self.price, self.volume))
         if share == 0.0:
             return price, volume
         ahead = self.price[rows, knot + 1]
@@ -183,11 +188,27 @@ class IntradayPaths:
     def _until(self, place: int, minute: float) -> tuple[FloatArray, FloatArray]:
         """One name's knots up to `minute`, with the present as the last."""
         knot, share = self._knot(minute)
-        price, volume = self.price[place, : knot + 1], self.volume[place, : knot + 1]
+        price, volume = (each[place, : knot + 1].astype(np.float64) for each in (self.price, self.volume))
         if share == 0.0:
             return price, volume
         last, traded = self._between(np.array([place]), knot, share)
         return np.concatenate([price, last]), np.concatenate([volume, traded])
+
+
+def _with_rows(kept: PathArray, rows: slice, values: FloatArray) -> PathArray:
+    """`kept` with `values` in these rows; as floats from the first values on that int32 does not hold."""
+    if kept.dtype == np.int32 and not ((np.abs(values) < 2**31) & (values == np.trunc(values))).all():
+        kept = kept.astype(np.float64)
+    kept[rows] = values
+    return kept
+
+
+def _before_stretches(price: PathArray, extreme: np.ufunc) -> PathArray:
+    """Each name's extreme before each stretch, shape (n, stretches); before the first, its open."""
+    starts = np.arange(0, price.shape[1], STRETCH_KNOTS)
+    so_far = extreme.accumulate(extreme.reduceat(price, starts, axis=1), axis=1)
+    before: PathArray = np.concatenate([price[:, :1], so_far[:, :-1]], axis=1)
+    return before
 
 
 def partial_bars(

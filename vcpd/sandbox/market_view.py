@@ -10,14 +10,9 @@ from vcpd.domain.calendar import TradingCalendar
 from vcpd.kite.ticker_protocol import TICK_DTYPE
 from vcpd.sandbox.intraday import CANDLE_DTYPE, DayBars, IntradayPaths, SessionRandom
 from vcpd.sandbox.market import CandleSpan, IntradayCandles, MarketQuote, MarketTime, closed_market_quote
+from vcpd.sandbox.price_table import PAISE_PER_RUPEE, TICK_PAISE, round_to_tick
 from vcpd.sandbox.session import IntradaySession, SessionCache, SessionHours
-from vcpd.sandbox.universe import (
-    PAISE_PER_RUPEE,
-    TICK_PAISE,
-    SimulatedSymbol,
-    SimulatedUniverse,
-    round_to_tick,
-)
+from vcpd.sandbox.universe import SimulatedSymbol, SimulatedUniverse
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from vcpd.domain.calendar import TradingCalendar
 from vcpd.kite.ticker_protocol import INDEX_SEGMENT, MODES, TICK_DTYPE, TickerMode
 from vcpd.sandbox.intraday import DayBars, IntradayPaths, SessionRandom, provisional_bars
 from vcpd.sandbox.market import ORDER_BOOK, MarketQuote, MarketTime, average_prices, whole_shares
-from vcpd.sandbox.universe import CLOSE_FIELD, PAISE_PER_RUPEE, TICK_PAISE, SimulatedUniverse, round_to_tick
+from vcpd.sandbox.price_table import PAISE_PER_RUPEE, TICK_PAISE, round_to_tick
+from vcpd.sandbox.universe import SimulatedUniverse
 
 DEFAULT_HOURS: Final = (time(9, 15), time(15, 30))
 COPIED_FIELDS: Final = ("open", "high", "low", "volume")
@@ -195,7 +196,7 @@ def previous_closes(universe: SimulatedUniverse, column: int, rows: IntArray) ->
     if not traded.shape[1]:
         return np.full(len(rows), np.nan)
     at = column - 1 - traded[:, ::-1].argmax(axis=1)
-    paise = universe.price_table.prices[CLOSE_FIELD, rows, at].astype(np.float64)
+    paise = universe.price_table.closes(rows, at)
     for place, row in enumerate(rows.tolist()):
         for ex, ratio in universe.symbols[row].splits:
             if at[place] < ex - universe.offset <= column:

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.domain.bars import PRICE_FIELDS, BarSeries, IntArray, RecordArray
+from vcpd.domain.bars import BarSeries, IntArray, RecordArray
 from vcpd.domain.calendar import ONE_DAY, TradingCalendar
 from vcpd.domain.setups import Contraction
 from vcpd.sandbox.intraday import CANDLE_DTYPE, POINTS_PER_MINUTE
@@ -24,11 +24,11 @@ from vcpd.sandbox.market import (
 )
 from vcpd.sandbox.market_view import MarketView
 from vcpd.sandbox.names import other_series
+from vcpd.sandbox.price_table import PAISE_PER_RUPEE
 from vcpd.sandbox.session import IntradaySession, QuoteColumns, SessionCache
 from vcpd.sandbox.settings import SIMULATED_EXCHANGE, SandboxSettings
-from vcpd.sandbox.universe import PAISE_PER_RUPEE, SimulatedUniverse, build_universe
+from vcpd.sandbox.universe import SimulatedUniverse, build_universe
 
-HIGH_FIELD: Final = PRICE_FIELDS.index("high")
 LOOKAHEAD_DAYS: Final = 60  # calendar days generated beyond the instant that was asked for
 FIRST_OTHER_SERIES_TOKEN: Final = 30_001
 OTHER_SERIES_SHARE: Final = 0.25  # lines that are no plain equity, for each equity
@@ -92,7 +92,7 @@ def known_breakouts(
         and plan.highs[0] >= universe.offset
     )
     for resolved, row, pivot_at in due:
-        pivot = float(universe.price_table.prices[HIGH_FIELD, row, pivot_at - universe.offset])
+        pivot = float(universe.price_table.history(row, np.array([pivot_at - universe.offset])).high[0])
         intraday = sessions_of.make_session(universe, resolved - universe.offset, np.array([row]))
         yield _known_breakout(
             universe.symbols[row].listing.symbol, universe.sessions[resolved].item(), pivot, intraday

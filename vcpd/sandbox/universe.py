@@ -1,4 +1,4 @@
-"""Simulated universe: symbols with their listing periods, and the table of all traded prices.
+"""Simulated universe: symbols with their listing periods, and what they traded.
 
 Nothing in it depends on where the horizon lies: a later one gives the same sessions and more.
 """
@@ -6,14 +6,12 @@ Nothing in it depends on where the horizon lies: a later one gives the same sess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vcpd.domain.bars import PRICE_FIELDS, BoolArray, DateArray, FloatArray, IntArray
+from vcpd.domain.bars import BoolArray, DateArray, FloatArray, IntArray
 from vcpd.domain.calendar import TradingCalendar
-from vcpd.sandbox.intraday import DayBars
 from vcpd.sandbox.leader_paths import LEADER, PlannedBase, leader_path, leader_price_paths
 from vcpd.sandbox.market import MarketListing
 from vcpd.sandbox.market_paths import (
@@ -24,18 +22,16 @@ from vcpd.sandbox.market_paths import (
     symbol_traits,
 )
 from vcpd.sandbox.names import company, newcomer, sector_of
+from vcpd.sandbox.price_table import PriceTable
 from vcpd.sandbox.rng import hash_salt, random_stream, unit_hash
 from vcpd.sandbox.settings import SIMULATED_EXCHANGE, SandboxSettings
 
 SPLIT_LEVELS: Final = ((9000.0, 10), (4000.0, 5), (1500.0, 2))  # at this price or more, so many for one
 MIN_SPLIT_INTERVAL: Final = 250
-PAISE_PER_RUPEE: Final = 100.0
-TICK_PAISE: Final = round(SIMULATED_EXCHANGE.tick_size * PAISE_PER_RUPEE)
-CLOSE_FIELD: Final = PRICE_FIELDS.index("close")
 EPOCH: Final = date(2012, 1, 1)
 NEVER_DELISTED: Final = 2**31
 NEWCOMER_SESSIONS: Final = 500  # a newcomer is merged away after so long, and its place is another's
-BLOCK_ROWS: Final = 256
+BLOCK_ROWS: Final = 8
 FIRST_COMPANY_TOKEN: Final = 10_001
 FIRST_NEWCOMER_TOKEN: Final = 60_001
 INDEX_LISTINGS: Final = (
@@ -73,52 +69,6 @@ def split_divisors(splits: tuple[ShareSplit, ...], session_count: int) -> FloatA
     for split in splits:
         divided[split.ex :] *= split.ratio
     return divided
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PriceTable:
-    """Names by sessions, as traded on the day: no split is adjusted for.
-
-    `prices` has shape (4, names, sessions), paise, in the order of PRICE_FIELDS; `volume` (names,
-    sessions), shares; `traded` (names, sessions).
-    """
-
-    prices: NDArray[np.int32]
-    volume: IntArray
-    traded: BoolArray
-
-    @classmethod
-    def blank(cls, rows: int, columns: int) -> Self:
-        """A tape to be written block by block."""
-        shape = (rows, columns)
-        return cls(np.zeros((4, *shape), np.int32), np.zeros(shape, np.int64), np.ones(shape, np.bool_))
-
-    @property
-    def session_count(self) -> int:
-        return int(self.volume.shape[1])
-
-    def write(self, first_row: int, paths: PricePaths, splits: list[tuple[ShareSplit, ...]]) -> None:
-        """Put the last sessions of `paths` into the rows from `first_row` on."""
-        last = slice(-self.session_count, None)
-        rows = slice(first_row, first_row + len(splits))
-        divided = np.stack([split_divisors(of_row, paths.close.shape[1]) for of_row in splits])[:, last]
-        for place, prices in enumerate((paths.open, paths.high, paths.low, paths.close)):
-            self.prices[place, rows] = round_to_tick(prices[:, last] * PAISE_PER_RUPEE / divided)
-        shares = paths.value[:, last] * divided / paths.close[:, last]
-        self.volume[rows] = np.round(shares).astype(np.int64)
-
-    def day(self, rows: IntArray, column: int) -> DayBars:
-        """One session's bars of some rows, in paise."""
-        return DayBars.of(self.prices[:, rows, column], self.volume[rows, column])
-
-    def history(self, row: int, columns: IntArray) -> DayBars:
-        """One name's bars in some sessions, in paise."""
-        return DayBars.of(self.prices[:, row, columns], self.volume[row, columns])
-
-
-def round_to_tick(paise: FloatArray) -> NDArray[np.int32]:
-    """Rounded to whole ticks, at least one."""
-    return np.maximum(np.round(paise / TICK_PAISE), 1.0).astype(np.int32) * np.int32(TICK_PAISE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +110,8 @@ def build_universe(
     names: list[SimulatedSymbol] = []
     for block in _blocks(plain):
         names.extend(_write_block(settings, block, factors, prices, len(names)))
-    prices.write(len(names), _index_paths(settings.seed, factors), [()] * len(INDEX_LISTINGS))
+    indices = _index_paths(settings.seed, factors)
+    prices.write(len(names), indices, np.ones_like(indices.close))
     names.extend(SimulatedSymbol(listing, number, "index") for number, listing in enumerate(INDEX_LISTINGS))
     _mark_absences(settings, names, prices, offset)
     return SimulatedUniverse(
@@ -224,7 +175,8 @@ def _write_block(
     else:
         paths, bases = _leader_block_paths(settings, block, numbers, factors.session_count)
     splits = [find_splits(paths.close[row], paths.may_split[row]) for row in range(len(block))]
-    prices.write(first_row, paths, splits)
+    divided = np.stack([split_divisors(of_row, factors.session_count) for of_row in splits])
+    prices.write(first_row, paths, divided)
     return [
         SimulatedSymbol(
             name.listing, name.number, name.kind, name.first, name.end, name.leader, split, planned
