@@ -92,7 +92,7 @@ async def test_a_purchase_is_judged_at_once_and_counts_once(
     [
         (msgspec.structs.replace(SELL, quantity=101), "a sale of 101 shares, but 100 are held"),
         (msgspec.structs.replace(BUY, stop=100.0), "stop: expected a price below the purchase's 100"),
-        (msgspec.structs.replace(BUY, session=date(2025, 7, 2)), "it lies in the future"),
+        (msgspec.structs.replace(BUY, session=date(2025, 7, 2)), "its date is in the future"),
         (msgspec.structs.replace(SELL, symbol="NSE:BBB"), "a sale of 40 shares, but 0 are held"),
     ],
 )
@@ -226,7 +226,7 @@ async def test_a_holding_gets_a_day_and_a_stop_and_thereby_r(
     with pytest.raises(BadInputError, match=r"stop: expected a price below the purchase's 99\.5"):
         await portfolio.add_holding(msgspec.structs.replace(wanted, stop=99.5))
     portfolio.judge.holdings.lots = None  # type: ignore[attr-defined]
-    with pytest.raises(BadInputError, match="the broker does not give its holdings now"):
+    with pytest.raises(BadInputError, match="the broker does not report its holdings now"):
         await portfolio.add_holding(wanted)
 
 

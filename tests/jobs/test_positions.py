@@ -182,7 +182,7 @@ async def test_a_holding_without_trades_is_a_lot_of_unknown_date_without_r(accou
         )
         assert measures["close"] == 90.0
         assert report["heat"]["without_stop"] == ["NSE:FALL"]
-        assert any("does not give the holdings" in notice for notice in report["notices"]) is (lots is None)
+        assert any("does not report the holdings" in notice for notice in report["notices"]) is (lots is None)
     await account.fills.add([purchase()])
     result = await account.job(context(SESSION, "positions"))
     assert account.reports.texts is not None

@@ -70,7 +70,7 @@ class NtfySettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_
 class WebhookSettings(ChannelSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A POST of JSON; on with `url`, or the secret `alerts_webhook_url`. `alerts_webhook_secret` signs."""
 
-    url: Annotated[UrlText, msgspec.Meta(description="where to POST to")] = ""
+    url: Annotated[UrlText, msgspec.Meta(description="URL that receives each message by POST")] = ""
     per_minute: Annotated[
         int, msgspec.Meta(ge=1, le=6000, description="messages per minute at most; further messages wait")
     ] = 300

@@ -61,7 +61,7 @@ class PortfolioService:
         """
         lots = await self.judge.holdings.untraded()
         if lots is None:
-            raise BadInputError("the broker does not give its holdings now: give price and quantity")
+            raise BadInputError("the broker does not report its holdings now: give price and quantity")
         found = next((lot for lot in lots if lot.symbol == fill.symbol), None)
         if found is None:
             raise BadInputError(
@@ -182,7 +182,7 @@ class PortfolioService:
     def _problem(self, fill: Fill) -> str | None:
         """Why a fill cannot be stored, whatever the others are; None where it can."""
         if fill.session > self.live.calendar.local_date(self.clock.now()):
-            return "it lies in the future"
+            return "its date is in the future"
         try:
             self.live.configuration.positions.check_name(fill.rules)
         except BadInputError as error:

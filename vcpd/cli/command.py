@@ -103,7 +103,7 @@ def add_json_argument(parser: argparse.ArgumentParser, *, nested: bool = False) 
         "--json",
         action="store_true",
         default=argparse.SUPPRESS if nested else False,
-        help="print JSON instead of text for people",
+        help="print JSON instead of text",
     )
 
 
@@ -111,10 +111,8 @@ def add_format_arguments(parser: argparse.ArgumentParser, *, nested: bool = Fals
     """--json and --csv, for every command that lists."""
     default = argparse.SUPPRESS if nested else False
     group = parser.add_mutually_exclusive_group()
-    group.add_argument(
-        "--json", action="store_true", default=default, help="print JSON instead of text for people"
-    )
-    group.add_argument("--csv", action="store_true", default=default, help="print one line an item as CSV")
+    group.add_argument("--json", action="store_true", default=default, help="print JSON instead of text")
+    group.add_argument("--csv", action="store_true", default=default, help="print CSV, one line per item")
 
 
 def configuration_path(arguments: argparse.Namespace) -> Path:

@@ -20,7 +20,7 @@ from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.ports import BarStore, Workers
 
 OLD_HOLDINGS: Final = (
-    "the broker does not give the holdings now: those without stored trades are the ones of the report before"
+    "the broker does not report the holdings now: those without stored trades are of the report before"
 )
 
 
