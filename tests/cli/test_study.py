@@ -236,8 +236,10 @@ def test_sealed_months_are_opened_once_and_recorded(
     opened = capsys.readouterr().out
     assert "sealed months, cell" in opened
     assert "opened before" not in opened
+    assert "opened before" not in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert _run(*words, "--out", tmp_path, "--open-sealed") == EXIT_OK
     assert "They were opened before (" in capsys.readouterr().out
+    assert "They were opened before (" in (tmp_path / "report.html").read_text(encoding="utf-8")
     record = json.loads((tmp_path / "studies.json").read_text(encoding="utf-8"))
     assert (len(record["studies"]), len(record["opened"])) == (3, 2)
 

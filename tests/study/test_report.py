@@ -175,6 +175,33 @@ def test_cells_without_trades_leave_their_place_empty(studied: Studied) -> None:
     assert not found.is_lone_peak
 
 
+def test_numbers_of_stops_and_exits_are_axes_too(studied: Studied) -> None:
+    """Of each kind its own, over the cells of that kind; two kinds of a stop have no map."""
+    texts = [("percent 5", "hold"), ("percent 8", "target 2"), ("atr 2", "target 3"), ("atr 2.5", "hold")]
+    cells = [
+        msgspec.structs.replace(
+            studied.report.result.cells[0],
+            coordinates={"stop": stop, "exit": exit_rule, "holding_sessions": sessions},
+            trades=10,
+            mean_after_r=0.1 * sessions,
+        )
+        for stop, exit_rule in texts
+        for sessions in (20, 40)
+    ]
+    found = {(entry.row_name, entry.column_name): entry for entry in plateau_maps(cells)}
+    assert set(found) == {
+        ("stop percent", "holding_sessions"),
+        ("stop percent", "exit target"),
+        ("stop atr", "holding_sessions"),
+        ("stop atr", "exit target"),
+        ("exit target", "holding_sessions"),
+    }
+    stops = found["stop percent", "holding_sessions"]
+    assert (stops.rows, stops.columns) == ([5.0, 8.0], [20.0, 40.0])
+    assert stops.means == [pytest.approx([2.0, 4.0]), pytest.approx([2.0, 4.0])]
+    assert found["stop atr", "holding_sessions"].rows == [2.0, 2.5]
+
+
 def test_texts_are_escaped_and_splits_shown(studied: Studied) -> None:
     entry = Estimate(purchases=3, months=2, mean_r=0.5, median_r=0.4, low_r=None, high_r=None)
     report = msgspec.structs.replace(studied.report, splits={"regime": {"<up>&": entry}})

@@ -90,14 +90,15 @@ def study(arguments: argparse.Namespace) -> int:
     splits = {} if best is None else best_cell_splits(panel, data, best, configuration, arguments)
     splits = {**splits, **by_evening}
     report = study_report(result, validation, data, splits)
+    earlier = record.openings(digest_of_bars(panel))
     if arguments.out is not None:
-        write_files(report, panel, data, arguments)
+        write_files(report, panel, data, arguments, earlier)
     if arguments.json:
         print_json(report)
     else:
         print_result(result, validation, plan)
         if validation.sealed is not None:
-            print("\n".join(sealed_lines(validation.sealed, record.openings(digest_of_bars(panel)))))
+            print("\n".join(sealed_lines(validation.sealed, earlier)))
         print("\n".join(report.conclusions))
     return EXIT_OK
 

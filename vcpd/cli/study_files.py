@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -20,6 +20,7 @@ from vcpd.studies.conclusion import conclusions
 from vcpd.studies.plateaus import plateau_maps
 from vcpd.studies.report import StudyReport, report_page
 from vcpd.studies.run import StudyData, StudyResult
+from vcpd.studies.trial_record import OpenedSeal
 from vcpd.studies.validation import Validation
 
 BEST: Final = "trades"
@@ -56,12 +57,21 @@ def best_cell_splits(
     return {name: parts[BEST] for name, parts in found.items()}
 
 
-def write_files(report: StudyReport, panel: Panel, data: StudyData, arguments: argparse.Namespace) -> None:
-    """Write report.html, study.json, cells.parquet and trades.parquet, each whole or not at all."""
+def write_files(
+    report: StudyReport,
+    panel: Panel,
+    data: StudyData,
+    arguments: argparse.Namespace,
+    earlier: Sequence[OpenedSeal],
+) -> None:
+    """Write report.html, study.json, cells.parquet and trades.parquet, each whole or not at all.
+
+    `earlier` are the openings of the sealed months before this one, which the report names.
+    """
     folder, best = arguments.out, report.result.best
     guards = guard_lines(report.validation)
     if report.validation.sealed is not None:
-        guards += sealed_lines(report.validation.sealed, ())
+        guards += sealed_lines(report.validation.sealed, earlier)
     write_atomic(folder / "report.html", report_page(report, universe_lines(report.result), guards))
     write_atomic(folder / "study.json", msgspec.json.format(msgspec.json.encode(report)) + b"\n")
     table_files.write_rows(folder / "cells.parquet", [cell.table_row for cell in report.result.cells])

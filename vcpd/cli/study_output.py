@@ -29,8 +29,8 @@ def print_result(result: StudyResult, validation: Validation, plan: StudyPlan) -
     print_table(title, ("cell", "values", *COLUMNS), [_row(cell) for cell in ranked], COLUMNS)
     if result.best is None:
         print(f"No cell has {plan.validation.least_trades} trades: nothing can be compared.", file=sys.stderr)
-        return
-    _print_walk_forward(validation)
+    else:
+        _print_walk_forward(validation)
     print("\n".join(guard_lines(validation)))
 
 

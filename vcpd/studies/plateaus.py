@@ -3,9 +3,10 @@
 A value that is good only at one place, while its neighbours are not, was most likely found by luck.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -14,6 +15,7 @@ from vcpd.studies.figures import CellFigures
 
 LONE_SHARE: Final = 0.5  # of the peak: neighbours that reach less on average make it a lone one
 LEAST_NEIGHBOURS: Final = 2
+KIND_WITH_NUMBER: Final = re.compile(r"([a-z_]+) (\d+(?:\.\d+)?)(?: |$)")  # such as "percent 7"
 
 
 class PlateauMap(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,23 +34,43 @@ class PlateauMap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plateau_maps(cells: Sequence[CellFigures]) -> list[PlateauMap]:
-    """A map for each pair of axes with several numbers, in the order of the axes."""
-    names = _number_axes(cells)
-    return [_map(cells, row_name, column_name) for row_name, column_name in combinations(names, 2)]
+    """A map for each pair of axes with several numbers, in the order of the axes.
+
+    The numbers of one kind of stop or exit are an axis too: `stop percent` of the stops "percent 5" and
+    "percent 8". Two kinds of the same stop never stand in one cell and have no map.
+    """
+    numbered = [_NumberedCell.of(cell) for cell in cells]
+    axes = list(dict.fromkeys(name for cell in cells for name in cell.coordinates))
+    names = dict.fromkeys(name for cell in numbered for name in cell.numbers)
+    ordered = sorted(names, key=lambda name: axes.index(name.partition(" ")[0]))
+    varied = [name for name in ordered if len(_values(numbered, name)) > 1]
+    pairs = ((row, column, _with_both(numbered, row, column)) for row, column in combinations(varied, 2))
+    return [_map(found, row, column) for row, column, found in pairs if found]
 
 
-def _number_axes(cells: Sequence[CellFigures]) -> list[str]:
-    """The names of the axes whose values are all numbers."""
-    names = dict.fromkeys(name for cell in cells for name in cell.coordinates)
-    return [
-        name
-        for name in names
-        if all(isinstance(cell.coordinates.get(name), int | float) for cell in cells)
-        and len({cell.coordinates[name] for cell in cells}) > 1
-    ]
+class _NumberedCell(NamedTuple):
+    """A cell's result with its coordinates that are numbers."""
+
+    trades: int
+    mean_after_r: float | None
+    numbers: Mapping[str, float]
+
+    @classmethod
+    def of(cls, cell: CellFigures) -> Self:
+        numbers: dict[str, float] = {}
+        for name, value in cell.coordinates.items():
+            if not isinstance(value, str):
+                numbers[name] = float(value)
+            elif kind := KIND_WITH_NUMBER.match(value):
+                numbers[f"{name} {kind[1]}"] = float(kind[2])
+        return cls(cell.trades, cell.mean_after_r, numbers)
 
 
-def _map(cells: Sequence[CellFigures], row_name: str, column_name: str) -> PlateauMap:
+def _with_both(cells: Sequence[_NumberedCell], row_name: str, column_name: str) -> list[_NumberedCell]:
+    return [cell for cell in cells if row_name in cell.numbers and column_name in cell.numbers]
+
+
+def _map(cells: Sequence[_NumberedCell], row_name: str, column_name: str) -> PlateauMap:
     rows, columns = _values(cells, row_name), _values(cells, column_name)
     means: list[list[float | None]] = [
         [_mean(cells, {row_name: row, column_name: column}) for column in columns] for row in rows
@@ -65,17 +87,16 @@ def _map(cells: Sequence[CellFigures], row_name: str, column_name: str) -> Plate
     )
 
 
-def _values(cells: Sequence[CellFigures], name: str) -> list[float]:
-    return sorted({float(cell.coordinates[name]) for cell in cells})
+def _values(cells: Sequence[_NumberedCell], name: str) -> list[float]:
+    return sorted({cell.numbers[name] for cell in cells if name in cell.numbers})
 
 
-def _mean(cells: Sequence[CellFigures], place: dict[str, float]) -> float | None:
+def _mean(cells: Sequence[_NumberedCell], place: Mapping[str, float]) -> float | None:
     """The mean over the trades of all cells at one place."""
     found = [
         (cell.trades, cell.mean_after_r)
         for cell in cells
-        if cell.mean_after_r is not None
-        and all(cell.coordinates[name] == value for name, value in place.items())
+        if cell.mean_after_r is not None and all(cell.numbers[name] == value for name, value in place.items())
     ]
     trades = sum(count for count, _ in found)
     return sum(count * mean for count, mean in found) / trades if trades else None

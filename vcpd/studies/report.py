@@ -26,7 +26,7 @@ th{border-bottom:1px solid #aaa;font-weight:600}td:first-child,th:first-child{te
 h2{margin-top:2rem;font-size:1.15rem}.note{color:#57606a}svg{max-width:100%;height:auto;display:block}
 text{font:11px system-ui,sans-serif;fill:#1b1f24}polyline{fill:none;stroke:#1f6feb;stroke-width:1.5}
 polyline.drawdown{stroke:#b35900}rect.gain{fill:#1a7f37}rect.loss{fill:#cf222e}rect.unknown{fill:#ddd}
-rect.peak{stroke:#000;stroke-width:2}
+rect.peak{stroke:#000;stroke-width:2}.wide{overflow-x:auto}
 """
 
 
@@ -67,7 +67,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(_text(value))}</td>" for value in row) + "</tr>" for row in rows
     )
-    return f"<table><tr>{head}</tr>{body}</table>"
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _text(value: Any) -> str:
@@ -123,7 +123,9 @@ def _splits(splits: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
     """By what was known on the evening before; these intervals are of 95 %."""
     sections = []
     for name, parts in splits.items():
-        rows = ((part, e.purchases, e.mean_r, e.low_r, e.high_r) for part, e in parts.items())
+        rows = (
+            (part.replace("_", " "), e.purchases, e.mean_r, e.low_r, e.high_r) for part, e in parts.items()
+        )
         sections += [
             f"<h2>By {html.escape(name)} on the evening before</h2>",
             _table((name, *_ESTIMATE), rows),
