@@ -11,10 +11,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.study.frozen import FROZEN
 from tests.study.planted import planted_panel
 from tests.study.test_study_run import PLAN, in_chunks
-from tests.study.truth import difference_from_placebo
 from vcpd.analysis.costs import CostSettings
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import FloatArray
@@ -46,7 +44,6 @@ from vcpd.studies.walk_forward import walk_forward
 VALIDATED = msgspec.structs.replace(
     PLAN, validation=ValidationPlan(train_months=12, test_months=6, sealed_months=6, least_trades=10)
 )
-FEW_SEEDS = range(3)
 
 
 @pytest.fixture(scope="module")
@@ -220,14 +217,6 @@ def test_other_bars_have_another_digest(panel: Panel) -> None:
     assert digest_of_bars(other) == digest_of_bars(panel)
     other.values[3, 0, 100] += 0.05
     assert digest_of_bars(other) != digest_of_bars(panel)
-
-
-def test_a_planted_drift_is_found_and_its_absence_is_not() -> None:
-    """The method on a few other seeds; the frozen ones are in `tests/study/test_truth.py`."""
-    drifting = [difference_from_placebo(seed, FROZEN.market.drift) for seed in FEW_SEEDS]
-    assert sum(estimate.is_above_zero for estimate in drifting) >= 2
-    still = [difference_from_placebo(seed, 0.0) for seed in FEW_SEEDS]
-    assert sum(estimate.is_above_zero for estimate in still) <= 1
 
 
 def test_a_placebo_of_the_same_symbol_is_bought_after_its_trade(
