@@ -1,5 +1,6 @@
 """Watch lists of the daemon: what is shown, what a change does, and what is refused with its reason."""
 
+import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -131,6 +132,11 @@ async def test_a_file_is_imported_and_exported_again(service: WatchlistService) 
     assert (file.file_name, file.text) == ("banks.txt", "NSE:BBB,NSE:M_M\n")
     basket = await service.export("banks", ListFormat.BASKET)
     assert basket.file_name == "banks.csv"
+    as_json = await service.export("banks", ListFormat.BASKET_JSON)
+    assert as_json.file_name == "banks.json"
+    assert [order["price"] > 0 for order in json.loads(as_json.text)] == [
+        float(row.split(",")[6]) > 0 for row in basket.text.splitlines()[1:]
+    ]
     (_, bbb, mm) = basket.text.splitlines()
     assert bbb.startswith("BBB,NSE,BUY,1,LIMIT,CNC,")
     assert not mm.endswith(",0.00,DAY")

@@ -1,5 +1,7 @@
 """Watch lists as files: lists of TradingView and order baskets are read and written, refused by place."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +51,22 @@ def test_a_file_without_symbols_is_refused_with_what_was_expected(text: str) -> 
         read_symbol_file("empty.txt", text, FIND)
 
 
+def test_a_basket_as_json_is_read_by_its_orders() -> None:
+    """The instrument's names stand in the order, or in an object of their own."""
+    text = """[{"tradingsymbol": "INFY", "exchange": "NSE", "quantity": 5},
+        {"instrument": {"tradingsymbol": "M&M", "exchange": "NSE"}, "params": {}},
+        {"tradingsymbol": "INFY26APRFUT", "exchange": "NFO"}, {"exchange": "NSE"}]"""
+    read = read_symbol_file("basket.json", text, FIND)
+    assert read.symbols == ("NSE:INFY", "NSE:M&M")
+    assert read.refused == (
+        NotTaken("basket.json, order 3", "'NFO:INFY26APRFUT': no such symbol is listed"),
+        NotTaken("basket.json, order 4", "no symbol"),
+    )
+    for damaged in ('[{"tradingsymbol": 5}]', '[{"tradingsymbol": "INFY"'):
+        with pytest.raises(BadInputError, match=r"basket\.json: expected a basket as a JSON array of orders"):
+            read_symbol_file("basket.json", damaged, FIND)
+
+
 def test_a_row_with_too_many_fields_is_named() -> None:
     with pytest.raises(BadInputError, match=r"basket\.csv, row 2: 3 fields, expected 2"):
         read_symbol_file("basket.csv", "symbol,exchange\nINFY,NSE,1\n", FIND)
@@ -60,6 +78,24 @@ def test_a_basket_buys_one_share_at_the_newest_close() -> None:
         "tradingsymbol,exchange,transaction_type,quantity,order_type,product,price,validity",
         "INFY,NSE,BUY,1,LIMIT,CNC,1498.05,DAY",
         "M&M,NSE,BUY,1,LIMIT,CNC,0.00,DAY",
+    ]
+
+
+def test_a_basket_as_json_has_the_fields_of_the_documentation() -> None:
+    text = write_symbol_file(("NSE:INFY",), {"NSE:INFY": 1498.054}, ListFormat.BASKET_JSON)
+    assert json.loads(text) == [
+        {
+            "variety": "regular",
+            "tradingsymbol": "INFY",
+            "exchange": "NSE",
+            "transaction_type": "BUY",
+            "quantity": 1,
+            "order_type": "LIMIT",
+            "product": "CNC",
+            "price": 1498.05,
+            "validity": "DAY",
+            "readonly": False,
+        }
     ]
 
 

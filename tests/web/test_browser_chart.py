@@ -2,12 +2,14 @@
 
 import struct
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import pytest
 
+from tests.fakes.watchlists import FakeWatchlists
 from tests.web.browser import Browser
 from tests.web.showroom import ShowroomDaemon
+from vcpd.domain.watchlists import LevelKind, PriceLevel
 from vcpd.web.context import SizeRequest, WebContext
 
 AMOUNTS: Final = {
@@ -127,6 +129,32 @@ def test_two_clicks_measure(browser: Browser) -> None:
 
     browser.until(click_again)
     assert " on " in browser.text(".readout")
+
+
+def test_a_level_is_set_by_a_click_and_by_keyboard(browser: Browser, given: WebContext) -> None:
+    """A price above the close is one to be at or above, a lower one to be at or below."""
+    levels = cast("FakeWatchlists", given.watchlists)
+    browser.click("#chart-level")
+    browser.reads("#chart-level-form", "alert at or above")
+    closed = float(browser.value('#chart-level-form [name="price"]'))
+
+    def click_takes_a_price() -> bool:
+        browser.run(CLICK, 0.3)
+        return float(browser.value('#chart-level-form [name="price"]')) != closed
+
+    browser.until(click_takes_a_price, "the price of the click")
+    clicked = float(browser.value('#chart-level-form [name="price"]'))
+    browser.click('#chart-level-form [type="submit"]')
+    browser.log_in()
+    browser.reads(".readout", "is set")
+    browser.keys("p")
+    browser.until(lambda: browser.has_focus('#chart-level-form [name="price"]'), "the field has the focus")
+    browser.type('#chart-level-form [name="price"]', "50\n")
+    browser.until(lambda: len(levels.changes) == 2, "the second level")
+    by_click, by_key = (change[2] for change in levels.changes)
+    assert by_key == PriceLevel(symbol="NSE:ALPHA", kind=LevelKind.BELOW, price=50.0)
+    kind = LevelKind.ABOVE if clicked >= closed else LevelKind.BELOW
+    assert by_click == PriceLevel(symbol="NSE:ALPHA", kind=kind, price=clicked)
 
 
 def test_the_chart_is_downloaded_as_a_picture(browser: Browser, tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """The list of setups in a browser: stars and notes, columns, picked rows, export."""
 
 from pathlib import Path
+from typing import cast
 
+from tests.fakes.watchlists import FakeWatchlists
 from tests.web.browser import Browser
+from vcpd.web.context import WebContext
 
 
 def starred(browser: Browser) -> list[str]:
@@ -64,6 +67,20 @@ def test_picked_rows_are_exported_as_csv(browser: Browser, address: str, tmp_pat
     lines = (tmp_path / "setups.csv").read_text().splitlines()
     assert lines[0].startswith("symbol,group,state,score")
     assert [line.split(",")[0] for line in lines[1:]] == ["NSE:BETA"]
+
+
+def test_picked_rows_are_added_to_a_named_list(browser: Browser, address: str, given: WebContext) -> None:
+    browser.open(f"{address}/#/setups/")
+    for symbol in ("ALPHA", "BETA"):
+        browser.click(f'tr[data-symbol="NSE:{symbol}"] .pick')
+    browser.click("#list-picked")
+    browser.until(lambda: browser.count('#picked-list-names option[value="banks"]'), "the names of the lists")
+    browser.enter('#picked-list [name="list"]', "banks")
+    browser.click('#picked-list [type="submit"]')
+    browser.log_in()
+    browser.reads("#list-actions", "2 added to banks")
+    lists = cast("FakeWatchlists", given.watchlists)
+    assert lists.changes == [("change", "banks", (["NSE:ALPHA", "NSE:BETA"], []))]
 
 
 def test_the_list_goes_to_trading_view_and_the_clipboard(

@@ -29,7 +29,7 @@ def test_symbols_are_shown_with_levels_and_snoozes(browser: Browser, address: st
     assert "snoozed until 15 Jul end" in shown
     assert browser.count("[data-export]") == 0
     browser.click('#watchlist-report a[href="#/watchlists/banks"]')
-    browser.until(lambda: browser.count("[data-export]") == 2, "the list by itself")
+    browser.until(lambda: browser.count("[data-export]") == 3, "the list by itself")
     assert browser.run("return document.title") == "banks · Watch lists · vcpd"
 
 

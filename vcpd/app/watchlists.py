@@ -120,12 +120,10 @@ class WatchlistService:
     async def export(self, name: str, form: ListFormat) -> WatchlistFile:
         """A list as a file. BadInputError for a list that is not there."""
         symbols = _listed(await self.store.book(), name)
-        prices = (
-            await self._prices(WatchlistBook(), symbols) if form is ListFormat.BASKET else WatchedPrices()
-        )
+        prices = await self._prices(WatchlistBook(), symbols) if form.has_prices else WatchedPrices()
         closes = {symbol: newest.close for symbol, newest in prices.closes.items()}
-        ending = "csv" if form is ListFormat.BASKET else "txt"
-        return WatchlistFile(file_name=f"{name}.{ending}", text=write_symbol_file(symbols, closes, form))
+        text = write_symbol_file(symbols, closes, form)
+        return WatchlistFile(file_name=f"{name}.{form.ending}", text=text)
 
     async def _add(self, name: str, symbols: Sequence[str]) -> int:
         if not symbols:

@@ -48,7 +48,8 @@ def _list_actions(nested: Subparsers) -> list[argparse.ArgumentParser]:
         "vcpd watchlist delete banks", delete_list,
     )  # fmt: skip
     read = add_command(
-        nested, "import", "add the symbols of a TradingView list, or of an order basket as CSV, to a list",
+        nested, "import",
+        "add the symbols of a TradingView list, or of an order basket as CSV or JSON, to a list",
         "vcpd watchlist import banks banks.txt", import_file,
     )  # fmt: skip
     for action in (add, remove, rename, delete, read):
@@ -56,7 +57,7 @@ def _list_actions(nested: Subparsers) -> list[argparse.ArgumentParser]:
     for action in (add, remove):
         action.add_argument("symbols", nargs="+", metavar="SYMBOL", help=SYMBOL_HELP)
     rename.add_argument("new_name", metavar="NEW", help="the new name")
-    read.add_argument("file", type=Path, metavar="FILE", help="the list as text, or the basket as CSV")
+    read.add_argument("file", type=Path, metavar="FILE", help="the list as text, the basket as CSV or JSON")
     return [add, remove, rename, delete, read]
 
 

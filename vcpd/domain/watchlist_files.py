@@ -1,11 +1,13 @@
-"""Watch lists as files: the text lists of TradingView and order baskets as CSV.
+"""Watch lists as files: the text lists of TradingView, and order baskets as CSV or JSON.
 
 TradingView writes a list as symbols between commas, perhaps over several lines and with sections
-(`###Banks,NSE:HDFCBANK,NSE:ICICIBANK`). A basket has one order a row; only symbol and exchange are read.
+(`###Banks,NSE:HDFCBANK,NSE:ICICIBANK`). A basket has one order a row, or one
+object an order; only symbol and exchange are read.
 """
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Final
@@ -22,6 +24,7 @@ EXCHANGE_COLUMN: Final = "EXCHANGE"
 BASKET_COLUMNS: Final = (
     "tradingsymbol", "exchange", "transaction_type", "quantity", "order_type", "product", "price", "validity",
 )  # fmt: skip
+JSON_BASKET: Final = re.compile(r"\s*\[\s*\{")
 MAX_SHOWN_CHARACTERS: Final = 40
 TRADING_VIEW_NAMES: Final = str.maketrans("&-", "__")
 FindSymbol = Callable[
@@ -34,6 +37,30 @@ class ListFormat(StrEnum):
 
     TRADINGVIEW = "tradingview"
     BASKET = "basket"
+    BASKET_JSON = "basket-json"
+
+    @property
+    def has_prices(self) -> bool:
+        """Whether its orders name prices."""
+        return self is not ListFormat.TRADINGVIEW
+
+    @property
+    def ending(self) -> str:
+        """Of the names of its files."""
+        return {ListFormat.BASKET: "csv", ListFormat.BASKET_JSON: "json"}.get(self, "txt")
+
+
+class _BasketInstrument(msgspec.Struct, frozen=True):
+    """What is read of an instrument."""
+
+    tradingsymbol: str = ""
+    exchange: str = ""
+
+
+class _BasketOrder(_BasketInstrument, frozen=True):
+    """What is read of an order, which names its instrument itself or has it as an object."""
+
+    instrument: _BasketInstrument | None = None
 
 
 class SymbolFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,11 +92,12 @@ def symbol_finder(symbols: Iterable[str], exchange: str) -> FindSymbol:
 
 
 def read_symbol_file(name: str, text: str, find: FindSymbol) -> SymbolFile:
-    """The symbols of a file of either format. BadInputError for a file that names no symbol at all."""
-    entries = list(_basket_entries(name, text) if _is_basket(text) else _trading_view_entries(name, text))
+    """The symbols of a file of any format. BadInputError for a file that names no symbol at all."""
+    entries = list(_entries(name, text))
     if not entries:
         raise BadInputError(
-            f"{name}: expected symbols such as NSE:INFY between commas, or a CSV with a column tradingsymbol"
+            f"{name}: expected symbols such as NSE:INFY between commas, or a basket with "
+            "`tradingsymbol` as CSV or JSON"
         )
     symbols: dict[str, None] = {}
     refused = []
@@ -81,6 +109,27 @@ def read_symbol_file(name: str, text: str, find: FindSymbol) -> SymbolFile:
         else:
             symbols[symbol] = None
     return SymbolFile(symbols=tuple(symbols), refused=tuple(refused))
+
+
+def _entries(name: str, text: str) -> Iterator[tuple[str, str]]:
+    """Each entry's place and symbol as it is written, by the format that the text has."""
+    if JSON_BASKET.match(text):
+        return _json_entries(name, text)
+    return _basket_entries(name, text) if _is_basket(text) else _trading_view_entries(name, text)
+
+
+def _json_entries(name: str, text: str) -> Iterator[tuple[str, str]]:
+    try:
+        orders = msgspec.json.decode(text, type=list[_BasketOrder])
+    except msgspec.MsgspecError as error:
+        raise BadInputError(f"{name}: expected a basket as a JSON array of orders: {error}") from None
+    for number, order in enumerate(orders, 1):
+        own = order.instrument or order
+        yield f"{name}, order {number}", _full_name(own.exchange, own.tradingsymbol)
+
+
+def _full_name(exchange: str, symbol: str) -> str:
+    return symbol if ":" in symbol or not exchange or not symbol else f"{exchange}:{symbol}"
 
 
 def _is_basket(text: str) -> bool:
@@ -95,8 +144,7 @@ def _basket_entries(name: str, text: str) -> Iterator[tuple[str, str]]:
     column = next(column for column in SYMBOL_COLUMNS if table.has(column))
     rows = zip(table.texts(column), table.texts(EXCHANGE_COLUMN), table.lines, strict=True)
     for symbol, exchange, line in rows:
-        written = symbol if ":" in symbol or not exchange or not symbol else f"{exchange}:{symbol}"
-        yield f"{name}, row {line}", written
+        yield f"{name}, row {line}", _full_name(exchange, symbol)
 
 
 def _trading_view_entries(name: str, text: str) -> Iterator[tuple[str, str]]:
@@ -111,11 +159,19 @@ def write_symbol_file(symbols: Iterable[str], closes: Mapping[str, float], form:
     """The symbols as a file; a basket's orders each buy one share at the newest close, 0 if unknown."""
     if form is ListFormat.TRADINGVIEW:
         return ",".join(trading_view_name(symbol) for symbol in symbols) + "\n"
+    orders = [_order(symbol, round(closes.get(symbol, 0.0), 2)) for symbol in symbols]
+    if form is ListFormat.BASKET_JSON:
+        made = [{"variety": "regular", **order, "readonly": False} for order in orders]
+        return msgspec.json.format(msgspec.json.encode(made)).decode() + "\n"
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(BASKET_COLUMNS)
-    for symbol in symbols:
-        exchange, _, name = symbol.partition(":")
-        price = f"{closes.get(symbol, 0.0):.2f}"
-        writer.writerow((name, exchange, "BUY", 1, "LIMIT", "CNC", price, "DAY"))
+    writer = csv.DictWriter(text, BASKET_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**order, "price": f"{order['price']:.2f}"} for order in orders)
     return text.getvalue()
+
+
+def _order(symbol: str, price: float) -> dict[str, str | int | float]:
+    """To buy one share for delivery, as Kite's documentation names the fields of an order."""
+    exchange, _, name = symbol.partition(":")
+    values = (name, exchange, "BUY", 1, "LIMIT", "CNC", price, "DAY")
+    return dict(zip(BASKET_COLUMNS, values, strict=True))

@@ -35,7 +35,9 @@ MAX_SYMBOLS: Final = 5_000  # of one change
 NAME: Final = TextParameter("name", "Only the symbols of this list.")
 EXPORTED: Final = TextParameter("name", "The list to export.", required=True)
 FORMAT: Final = ChoiceParameter(
-    "format", "A list of TradingView, or an order basket as CSV.", tuple(form.value for form in ListFormat)
+    "format",
+    "A list of TradingView, or an order basket as CSV or JSON.",
+    tuple(form.value for form in ListFormat),
 )
 Symbol = Annotated[str, msgspec.Meta(pattern=SYMBOL_PATTERN)]
 Symbols = Annotated[tuple[Symbol, ...], msgspec.Meta(max_length=MAX_SYMBOLS)]

@@ -1,8 +1,9 @@
 // The chart with its tools: weekly bars, logarithmic scale, measure, picture, and the bar under the crosshair in figures.
 import { drawChart } from "./chart.js";
+import { askForLevel } from "./chart_level.js";
 import { chartInWords, distanceInWords, figures } from "./chart_words.js";
 import { LineSeries } from "./vendor/lightweight-charts-5.2.1/lightweight-charts.standalone.production.js";
-import { h } from "./dom.js";
+import { byId, h } from "./dom.js";
 import { download } from "./export.js";
 import { bare } from "./format.js";
 
@@ -23,20 +24,22 @@ export function chartWithTools(place, shown, range) {
   let quoted = { price: null, running: null };
   let pointed; // the time under the crosshair
   let measuring = null;
+  let asking = null; // for a price level
   const readout = h("span", { class: "readout" });
   const frame = h("div", { class: "chart", role: "img", "aria-label": chartInWords(shown) });
 
   function draw(keep) {
+    asking?.leave("");
     drawn?.remove();
     drawn = drawChart(frame, shown, choice, keep);
     drawn.chart.subscribeCrosshairMove((at) => { pointed = at.time; readOut(); });
-    drawn.chart.subscribeClick((at) => measuring?.(at));
+    drawn.chart.subscribeClick((at) => { asking?.take(at); measuring?.(at); });
     pointed = undefined;
     showQuote();
   }
 
   function readOut() {
-    if (!measuring) readout.replaceChildren(...figures(drawn.bars(), pointed));
+    if (!measuring && !asking) readout.replaceChildren(...figures(drawn.bars(), pointed));
   }
 
   function showQuote() {
@@ -52,7 +55,19 @@ export function chartWithTools(place, shown, range) {
     draw(key === "weekly" ? null : drawn.range());
   }
 
+  function toggleLevel(button) {
+    if (asking) { asking.leave(""); return; }
+    if (measuring) byId("chart-measure").click();
+    button.setAttribute("aria-pressed", "true");
+    asking = askForLevel(drawn, readout, shown.bars.symbol, (text) => {
+      asking = null;
+      button.setAttribute("aria-pressed", "false");
+      if (!text) readOut();
+    });
+  }
+
   function toggleMeasure(button) {
+    asking?.leave("");
     measuring = measuring ? null : measure(drawn, readout);
     button.setAttribute("aria-pressed", String(measuring !== null));
   }
@@ -64,7 +79,8 @@ export function chartWithTools(place, shown, range) {
       toggle("weekly", "Weekly", "Weekly bars (w)"),
       toggle("log", "Log", "Logarithmic scale (l)"),
       tool("chart-measure", "Measure", "Measure from one click to the next", toggleMeasure, false),
-      tool("chart-image", "Picture", "Download the chart as a picture, without what you hold", () => savePicture(drawn, shown))),
+      tool("chart-level", "Level", "Set a price level: click a price on the chart, or write it (p)", toggleLevel, false),
+      tool("chart-image", "Picture", "Download the chart as a picture, without what you hold", () => { asking?.leave(""); savePicture(drawn, shown); })),
     frame);
   draw(range);
   return {

@@ -8,7 +8,7 @@ import { toggleStar } from "./selection.js";
 const KEYS = [
   ["j or ↓", "next symbol of the list"], ["k or ↑", "previous symbol"],
   ["s", "star the symbol, or take the star away"], ["n", "write a note"],
-  ["w", "weekly or daily bars"], ["l", "logarithmic or linear scale"],
+  ["w", "weekly or daily bars"], ["l", "logarithmic or linear scale"], ["p", "set a price level"],
   ["/", "search any symbol"], ["Esc", "close the chart"], ["?", "these keys"],
 ];
 
@@ -43,6 +43,7 @@ function actionOf(key, inDetail, move) {
     n: () => byId("note")?.focus(),
     w: () => byId("chart-weekly")?.click(),
     l: () => byId("chart-log")?.click(),
+    p: () => byId("chart-level")?.click(),
   };
   return acts[key] ?? null;
 }

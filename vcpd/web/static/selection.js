@@ -4,6 +4,7 @@ import { byId, h } from "./dom.js";
 import * as exporting from "./export.js";
 import { shown } from "./list_state.js";
 import * as marks from "./marks.js";
+import { listAdder } from "./picked_list.js";
 
 let listed = () => [];
 let changed = () => {};
@@ -62,20 +63,22 @@ export function draw() {
   const text = outcome || (shownPicks ? `${shownPicks} selected` : `${listed().length} in the list`);
   if (controls.status.textContent !== text) controls.status.textContent = text;
   for (const button of controls.ofPicked) button.hidden = shownPicks === 0;
+  if (shownPicks === 0) controls.adder.form.hidden = true;
   controls.columns.renew();
 }
 
 function build() {
   const button = (id, text, action) => h("button", { type: "button", id, onclick: () => act(action) }, text);
   const status = h("span", { class: "muted", role: "status" });
-  const ofPicked = [button("star-picked", "Star", starAll), button("clear-picked", "Clear selection", clear)];
+  const adder = listAdder(() => chosen().map((row) => row.symbol), act);
+  const ofPicked = [button("star-picked", "Star", starAll), adder.button, button("clear-picked", "Clear selection", clear)];
   const columns = columnMenu(() => changed());
   byId("list-actions").replaceChildren(
     status,
     button("export-csv", "CSV", () => exporting.download("setups.csv", exporting.asCsv(chosen()), "text/csv")),
     button("export-tradingview", "TradingView",
       () => exporting.download("setups.txt", exporting.asTradingView(chosen()), "text/plain")),
-    button("copy-symbols", "Copy", copyAll), ...ofPicked, columns.node,
+    button("copy-symbols", "Copy", copyAll), ...ofPicked, adder.form, columns.node,
   );
-  return { status, ofPicked, columns };
+  return { status, ofPicked, adder, columns };
 }

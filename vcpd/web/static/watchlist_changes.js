@@ -3,6 +3,8 @@ import { get, send } from "./api.js";
 import { h, notice } from "./dom.js";
 import { download } from "./export.js";
 
+const TYPES = { tradingview: "text/plain", basket: "text/csv", "basket-json": "application/json" };
+
 // Gives whether the change was taken; `change` holds the message and what draws the view again.
 export async function applyChange({ message, renew }, path, body) {
   try {
@@ -26,7 +28,7 @@ const refusal = (row) => h("li", { class: "amber" }, `${row.place}: ${row.reason
 export async function exportList({ message }, name, format) {
   try {
     const file = await get(`api/watchlists/export?${new URLSearchParams({ name, format })}`);
-    download(file.file_name, file.text, format === "basket" ? "text/csv" : "text/plain");
+    download(file.file_name, file.text, TYPES[format]);
     message.replaceChildren(h("p", {}, `${file.file_name} is written`));
   } catch (error) {
     message.replaceChildren(notice("Not exported", error.message));

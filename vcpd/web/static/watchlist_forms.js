@@ -35,12 +35,12 @@ export function snoozeForm(change) {
 }
 
 export function fileForm(change) {
-  const file = h("input", { type: "file", accept: ".txt,.csv,text/plain,text/csv", "aria-label": "File of symbols", required: true });
+  const file = h("input", { type: "file", accept: ".txt,.csv,.json,text/plain,text/csv,application/json", "aria-label": "File of symbols", required: true });
   const bodyOf = async (given) => ({
     name: given.list.trim(), file_name: file.files[0].name.slice(0, 200), text: await file.files[0].text(),
   });
   return form("import-list", "Import a list", change, "import", bodyOf,
-    h("p", { class: "muted" }, "A list of TradingView, or an order basket as CSV with a column tradingsymbol."), listName(), file, submit("Import"));
+    h("p", { class: "muted" }, "A list of TradingView, or an order basket with tradingsymbol as CSV or JSON."), listName(), file, submit("Import"));
 }
 
 export function renameForm(change) {

@@ -26,7 +26,7 @@ const counted = (count) => `${count} symbol${count === 1 ? "" : "s"}`;
 
 function exports(view, change) {
   const button = (form, text) => h("button", { type: "button", "data-export": form, onclick: () => exportList(change, view.chosen, form) }, text);
-  return h("div", { class: "actions" }, button("tradingview", "TradingView list"), button("basket", "Order basket (CSV)"));
+  return h("div", { class: "actions" }, button("tradingview", "TradingView list"), button("basket", "Order basket (CSV)"), button("basket-json", "Order basket (JSON)"));
 }
 
 function symbolRow(item, view, change) {
