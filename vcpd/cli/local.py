@@ -31,6 +31,7 @@ from vcpd.domain.trading_activity import rarely_traded
 if TYPE_CHECKING:
     from vcpd.store.bar_files import BarFile
     from vcpd.store.bar_rows import FileReading
+    from vcpd.store.needed_rows import NeededRows
 
 DAEMON_BARS: Final = "the daemon's own bars"
 SYMBOL_HELP: Final = "such as INFY or NSE:INFY"
@@ -40,12 +41,14 @@ MAX_NOTICES_SHOWN: Final = 20
 FOREIGN_SHARE: Final = 0.02  # of the dates: more are no sessions because the bars are of another exchange
 
 
-def load_panel(arguments: argparse.Namespace) -> Panel:
+def load_panel(arguments: argparse.Namespace, needed: "NeededRows | None" = None) -> Panel:
     """The panel of the named files up to --as-of; reports what is quarantined or flagged.
+
+    With `needed` only the rows that the evaluation of one symbol needs.
 
     Raises BadInputError for files that cannot be read and for a date before the first or after the last bar.
     """
-    panel = load_full_panel(arguments)
+    panel = load_full_panel(arguments, needed)
     calendar = analysis_settings(arguments).calendar
     panel = panel_until(panel, arguments.as_of, str(arguments.bars), calendar)
     print_flagged(panel, arguments, calendar)
@@ -136,26 +139,41 @@ def _print_flag_counts(flags: Sequence[QualityFlag]) -> None:
         _warn(f"note: {rule}: {len(found)} symbols, the latest {example}")
 
 
-def load_full_panel(arguments: argparse.Namespace) -> Panel:
-    """The panel of all bars in the named files; bars on days without a session are reported."""
+def load_full_panel(arguments: argparse.Namespace, needed: "NeededRows | None" = None) -> Panel:
+    """The panel of all sessions in the named files; bars on days without a session are reported."""
     from vcpd.store.bar_files import read_bars
 
     settings = analysis_settings(arguments)
     zone = settings.exchange.zone
-    found = read_bars(arguments.bars, zone=zone, date_order=date_order_of(arguments))
+    found = read_bars(arguments.bars, zone=zone, date_order=date_order_of(arguments), needed=needed)
     print_quarantined(found)
-    series = _without_funds(_on_sessions(found.series, settings.calendar), arguments, settings.calendar)
+    series = _traded_shares(found.series, arguments, settings.calendar)
     return build_panel(series, _benchmark(arguments), default_tick=settings.exchange.tick_size)
 
 
-def _without_funds(
+def _traded_shares(
     series: Sequence[BarSeries], arguments: argparse.Namespace, calendar: TradingCalendar
 ) -> Sequence[BarSeries]:
-    """The histories of shares; of funds the given one alone, or all with --funds."""
-    asked = getattr(arguments, "symbol", None) or ""
+    """The histories without funds, and without flat bars of no volume on days without a session.
+
+    Those of another market, of which neither is known, are kept as they are.
+    """
     days = calendar.sessions(calendar.valid_from, calendar.valid_until)
     present = union_of_sessions(series)
-    if getattr(arguments, "funds", False) or _is_of_another_market(present, days):
+    strange = present[(present >= days[0]) & (present <= days[-1]) & ~np.isin(present, days)]
+    if _is_of_another_market(present, days):
+        _warn(
+            f"{len(strange)} of {len(present)} dates are no sessions of {calendar.name}, the first "
+            f"{strange[0]}: taken as bars of another market"
+        )
+        return series
+    return _without_funds(_without_idle_bars(series, strange, calendar), arguments)
+
+
+def _without_funds(series: Sequence[BarSeries], arguments: argparse.Namespace) -> Sequence[BarSeries]:
+    """The histories of shares; of funds the given one alone, or all with --funds."""
+    asked = getattr(arguments, "symbol", None) or ""
+    if getattr(arguments, "funds", False):
         return series
     kept = [
         entry for entry in series if not is_fund_symbol(entry.symbol) or is_same_symbol(entry.symbol, asked)
@@ -172,28 +190,15 @@ def _is_of_another_market(sessions: DateArray, days: DateArray) -> bool:
     return bool(np.count_nonzero(~np.isin(inside, days)) > FOREIGN_SHARE * max(1, len(inside)))
 
 
-def _on_sessions(series: Sequence[BarSeries], calendar: TradingCalendar) -> Sequence[BarSeries]:
-    """The histories without flat bars of no volume on days on which the exchange was closed.
-
-    Bars that traded on such a day are kept: the exchange may have had a session that the calendar lacks.
-    """
-    days = calendar.sessions(calendar.valid_from, calendar.valid_until)
-    present = union_of_sessions(series)
-    strange = present[(present >= days[0]) & (present <= days[-1]) & ~np.isin(present, days)]
-    if not len(strange):
-        return series
-    if _is_of_another_market(present, days):
-        _warn(
-            f"{len(strange)} of {len(present)} dates are no sessions of {calendar.name}, the first "
-            f"{strange[0]}: taken as bars of another market"
-        )
-        return series
-    return _without_idle_bars(series, strange, calendar)
-
-
 def _without_idle_bars(
     series: Sequence[BarSeries], strange: DateArray, calendar: TradingCalendar
 ) -> Sequence[BarSeries]:
+    """The histories without flat bars of no volume on `strange` days, on which the exchange was closed.
+
+    Bars that traded on such a day are kept: the exchange may have had a session that the calendar lacks.
+    """
+    if not len(strange):
+        return series
     kept, idle, traded = [], Counter[date](), Counter[date]()
     for entry in series:
         closed = np.isin(entry.sessions, strange)

@@ -26,6 +26,7 @@ from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_rang
 from vcpd.cli.market_context import FileMarket
 from vcpd.cli.output import number_text, print_data
 from vcpd.cli.sectors import add_sector_lists_argument
+from vcpd.cli.symbol_panel import load_symbol_panel
 from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.instruments import is_same_symbol
@@ -127,7 +128,7 @@ def _counts_text(listing: SetupListing) -> str:
 
 
 def _screen_bars(arguments: argparse.Namespace, cluster: Engine | None) -> SetupListing:
-    panel = load_panel(arguments)
+    panel = load_panel(arguments) if arguments.symbol is None else load_symbol_panel(arguments)
     thresholds = analysis_settings(arguments).screen
     judging = ScreenParams(as_of=arguments.as_of, thresholds=thresholds)
     judged = compute_rows(screen_rows, panel, row_range(panel, arguments.symbol), judging, cluster)
@@ -306,7 +307,7 @@ def explain_symbol(arguments: argparse.Namespace) -> int:
 
 
 def _setup_from_bars(arguments: argparse.Namespace) -> Setup:
-    panel = load_panel(arguments)
+    panel = load_symbol_panel(arguments)
     thresholds = analysis_settings(arguments).screen
     judging = ScreenParams(as_of=arguments.as_of, thresholds=thresholds, own_chain=True)
     judged = screen_rows(panel, row_range(panel, arguments.symbol), judging)

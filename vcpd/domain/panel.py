@@ -109,10 +109,11 @@ def build_panel(
     """
     ordered = sorted((entry for entry in series if len(entry)), key=lambda entry: entry.symbol)
     sessions = union_of_sessions(ordered)
-    values = np.full((len(FIELDS), len(ordered), len(sessions)), np.nan)
+    values = np.empty((len(FIELDS), len(ordered), len(sessions)))
     provisional = np.zeros((len(ordered), len(sessions)), np.bool_)
     for row, entry in enumerate(ordered):
         columns = _columns_of(entry, sessions)
+        _mark_missing(values[:, row], columns)
         for plane, name in enumerate(FIELDS):
             values[plane, row, columns] = entry.records[name]
         provisional[row, columns] = entry.provisional
@@ -150,6 +151,15 @@ def union_of_sessions(series: Sequence[BarSeries]) -> DateArray:
         seen[(part - first).astype(np.int64)] = True
     union: DateArray = first + np.flatnonzero(seen)
     return union
+
+
+def _mark_missing(block: FloatArray, columns: slice | IntArray) -> None:
+    """Write NaN to a symbol's (5, sessions) wherever no bar will be written."""
+    if isinstance(columns, slice):
+        block[:, : columns.start] = np.nan
+        block[:, columns.stop :] = np.nan
+    else:
+        block[:] = np.nan
 
 
 def _columns_of(series: BarSeries, sessions: DateArray) -> slice | IntArray:

@@ -30,6 +30,7 @@ from vcpd.domain.quality_rules import (
 from vcpd.store.bar_columns import OpenDateOrderError, parse_table
 from vcpd.store.bar_layouts import normalized_name
 from vcpd.store.bar_rows import FROM_FILE_NAME, FileReading, ParsedTable, ReadingOptions
+from vcpd.store.needed_rows import NeededRows, select_needed
 from vcpd.store.table_files import (
     OPTIONAL_SUFFIX,
     NoHeaderError,
@@ -65,6 +66,7 @@ class _FolderReader:
 
     path: Path
     options: ReadingOptions
+    needed: NeededRows | None = None  # of a single file
     parsed: list[ParsedTable] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
@@ -87,7 +89,10 @@ class _FolderReader:
         return self._without_index_files()
 
     def _parse(self, path: Path, options: ReadingOptions) -> None:
-        self.parsed.append(parse_table(read_table(path), options))
+        table = read_table(path)
+        if self.needed is not None and path == self.path:
+            table = select_needed(table, self.needed)
+        self.parsed.append(parse_table(table, options))
 
     def _leave_out(self, path: Path, error: BadInputError) -> None:
         is_note = isinstance(error, NoHeaderError) and path.suffix.lower() == OPTIONAL_SUFFIX
@@ -118,22 +123,23 @@ def _is_index_values(table: ParsedTable) -> bool:
     return normalized_name(table.reading.columns["symbol"]) == "indexname"
 
 
-def read_bars(
+def read_bars(  # noqa: PLR0913 - the optional ones are keywords
     path: Path,
     sessions: ValidSessions = ANY_SESSION,
     *,
     zone: ZoneInfo = DATES_AS_WRITTEN,
     date_order: DateOrder | None = None,
     is_index: bool = False,
+    needed: NeededRows | None = None,
 ) -> BarFile:
     """Read one file, or every table anywhere below a folder, as one body of daily bars.
 
     `zone` is the exchange's, for dates that are written as instants; `date_order` reads dates that allow two
-    orders; with `is_index` closes are enough. Raises BadInputError naming file, row and reason; nothing is
-    half-loaded.
+    orders; with `is_index` closes are enough; `needed` leaves out what one symbol's evaluation does not need.
+    Raises BadInputError naming file, row and reason; nothing is half-loaded.
     """
     latest = sessions.latest or datetime.now(UTC).date()
-    reader = _FolderReader(path, ReadingOptions(zone, latest, date_order, is_index))
+    reader = _FolderReader(path, ReadingOptions(zone, latest, date_order, is_index), needed)
     tables = reader.read()
     rows = _joined(tables)
     _require_daily(path, rows)
