@@ -1,8 +1,9 @@
 """How screen, risk, the panel and memory grow with symbols and with years: `python -m benchmarks.growth`.
 
 Random walks, each size in a process of its own, every figure CPU time of one process (best of `--rounds`).
-Symbols grow at five years, years at 2,500 symbols. `panel` builds the snapshot from a day's copy of all bars,
-without the database that sends them. `--plot FILE` draws the table as SVG.
+Symbols grow at five years, years at 2,500 symbols. `panel` builds the snapshot from a copy of all bars;
+`refresh` makes it of the one before and of one more session. Both lack the database, which sends the bars.
+`--plot FILE` draws the table as SVG.
 """
 
 import argparse
@@ -22,11 +23,13 @@ import psutil
 
 from vcpd.analysis.risk.parameters import RiskTaskParams
 from vcpd.analysis.tasks import ScreenParams, measure_risk, score_risk, screen_rows, warm_up
-from vcpd.domain.bars import BarSeries, BarTable
-from vcpd.domain.panel import Panel
+from vcpd.domain.bars import BAR_DTYPE, BarSeries, BarTable
+from vcpd.domain.panel import FIELDS, Panel, PanelReference
 from vcpd.runtime.settings import WorkerSettings
 from vcpd.store.binary_format import encode_copy
-from vcpd.store.panel_files import PanelBuildSpec, PanelRow, build_panel_files, open_panel
+from vcpd.store.panel_build import PanelBuildSpec, build_panel_files
+from vcpd.store.panel_files import BarChange, PanelRow, open_panel
+from vcpd.store.panel_patch import PanelPatchSpec, patch_panel_files
 
 SESSIONS_A_YEAR: Final = 250
 BY_SYMBOLS: Final = tuple((symbols, 5) for symbols in (500, 1_000, 2_500, 5_000, 10_000, 20_000, 40_000))
@@ -34,10 +37,11 @@ BY_YEARS: Final = tuple((2_500, years) for years in (1, 2, 5, 10, 20))
 DISTINCT: Final = 250
 MEGABYTE: Final = 1 << 20
 BYTES_A_BAR_NEEDED: Final = 200  # the copy on disk, the snapshot, and the page cache of both
-FIGURES: Final = ("screen_s", "risk_s", "panel_s")
+FIGURES: Final = ("screen_s", "risk_s", "panel_s", "refresh_s")
+NAMES: Final = ("screen", "risk", "panel", "refresh")
 CHUNK_ROWS: Final = WorkerSettings().chunk_rows
 WIDTH, HEIGHT, MARGIN = 420, 300, 50
-COLOURS: Final = {"screen_s": "#0072b2", "risk_s": "#d55e00", "panel_s": "#009e73"}
+COLOURS: Final = {"screen_s": "#0072b2", "risk_s": "#d55e00", "panel_s": "#009e73", "refresh_s": "#cc79a7"}
 
 
 def histories(symbols: int, sessions: int) -> Iterator[tuple[int, BarSeries]]:
@@ -62,7 +66,46 @@ def copied_bars(symbols: int, sessions: int, folder: Path) -> PanelBuildSpec:
             pieces = list(encode_copy(table.instrument_id, table.records))
             file.writelines(pieces[1 if start else 0 : None if start + DISTINCT >= symbols else -1])
     rows = tuple(PanelRow(number + 1, f"S{number:05}", 0.05) for number in range(symbols))
-    return PanelBuildSpec((str(path),), str(folder / "panel"), rows, 1, first, last, sessions, {})
+    return PanelBuildSpec(
+        copy_files=(str(path),),
+        folder=str(folder / "panel"),
+        rows=rows,
+        benchmark_id=1,
+        first=first,
+        last=last,
+        n_sessions=sessions,
+        exclusions={},
+        change=BarChange(1, ""),
+    )
+
+
+def refresh_by_a_day(spec: PanelBuildSpec, base: PanelReference) -> PanelReference:
+    """The next snapshot after one more session of every symbol, as the database sends it."""
+    shown = open_panel(base)
+    day = shown.sessions[-1] + 1
+    records = np.zeros(len(spec.rows), BAR_DTYPE)
+    records["session"] = day
+    for plane, name in zip(shown.values, FIELDS, strict=True):
+        records[name] = plane[:, -1]
+    ids = np.array([row.id for row in spec.rows])
+    changed = dict.fromkeys(ids.tolist(), day.item())
+    bars = b"".join(encode_copy(ids, records))
+    patch = PanelPatchSpec(
+        folder=spec.folder,
+        rows=spec.rows,
+        benchmark_id=spec.benchmark_id,
+        first=shown.sessions[1].item(),
+        last=day.item(),
+        n_sessions=spec.n_sessions,
+        exclusions={},
+        change=spec.change,
+        base=base,
+        changed=changed,
+        bars=bars,
+    )
+    refreshed = patch_panel_files(patch)
+    assert refreshed is not None
+    return refreshed
 
 
 def best_cpu_s(work: Callable[[], object], rounds: int) -> float:
@@ -91,7 +134,14 @@ def one_size(symbols: int, years: int, rounds: int) -> dict[str, float]:
         spec = copied_bars(symbols, years * SESSIONS_A_YEAR, Path(name))
         (Path(name) / "panel").mkdir()
         panel_s = best_cpu_s(lambda: build_panel_files(spec), rounds)
-        panel = open_panel(build_panel_files(spec))
+        base = build_panel_files(spec)
+        panel = open_panel(base)
+
+        def refresh() -> None:
+            nonlocal base
+            base = refresh_by_a_day(spec, base)
+
+        refresh_s = best_cpu_s(refresh, rounds)
         screen_s = best_cpu_s(lambda: screen_all(panel), rounds)
         risk_s = best_cpu_s(lambda: score_all(panel), rounds)
         stored = sum(file.stat().st_size for file in (Path(name) / "panel").rglob("*") if file.is_file()) / 2
@@ -102,6 +152,7 @@ def one_size(symbols: int, years: int, rounds: int) -> dict[str, float]:
         "screen_s": screen_s,
         "risk_s": risk_s,
         "panel_s": panel_s,
+        "refresh_s": refresh_s,
         "bytes_a_bar": stored / (symbols * years * SESSIONS_A_YEAR),
         "private_mb": (memory.rss - memory.shared) / MEGABYTE,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -165,7 +216,9 @@ def main(arguments: list[str] | None = None) -> None:
     if given.one:
         print(json.dumps(one_size(*given.one)))
         return
-    print("symbols years   screen ratio    risk ratio   panel ratio  bytes a bar  private MB  peak MB")
+    print(
+        "symbols years" + "".join(f"{name:>9} ratio" for name in NAMES) + "  bytes a bar  private MB  peak MB"
+    )
     tables = []
     for title, axis, sizes in (
         ("CPU seconds by symbols, five years", "symbols", BY_SYMBOLS),

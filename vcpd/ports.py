@@ -12,7 +12,7 @@ from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.broker import BrokerAccount
 from vcpd.domain.instruments import CompanySector, Instrument, InstrumentChanges, Quote, StoredInstrument
 from vcpd.domain.live import FeedStatus, LiveEvent, LivePrices, MinuteVolumes, StoredVolumeCurve
-from vcpd.domain.panel import Panel, PanelReference, PanelSelection
+from vcpd.domain.panel import Panel, PanelReference, PanelSelection, RebuiltPanel
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.domain.record import ReportedSetup
 from vcpd.domain.risk import RiskScore, RiskSummary
@@ -158,9 +158,9 @@ class QuarantineStore(Protocol):
 class PanelStore(Protocol):
     """The snapshot that workers map."""
 
-    async def refresh(self, selection: PanelSelection) -> PanelReference:
-        """Write the stored bars of `selection` as a new snapshot and make it the current one."""
-        ...
+    async def refresh(self, selection: PanelSelection) -> PanelReference: ...  # the current one, up to date
+
+    async def rebuild(self, selection: PanelSelection) -> RebuiltPanel: ...  # the same from all stored bars
 
     async def update_exclusions(self) -> PanelReference: ...  # the latest snapshot under the flags of now
 

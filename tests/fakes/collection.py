@@ -16,7 +16,7 @@ import numpy as np
 from vcpd.core.errors import PermanentError, RetryableError, VcpdError
 from vcpd.domain.bars import BAR_DTYPE, BarSeries, BarTable
 from vcpd.domain.instruments import CompanySector, Instrument, InstrumentChanges, Quote, StoredInstrument
-from vcpd.domain.panel import Panel, PanelReference, PanelSelection, build_panel
+from vcpd.domain.panel import Panel, PanelReference, PanelSelection, RebuiltPanel, build_panel
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.domain.runs import Progress, RunContext
 from vcpd.ports import Coverage, FailedSymbol, MergeCounts, SessionSpan
@@ -250,6 +250,10 @@ class FakePanelStore:
     reference: PanelReference | None = None
     selections: list[PanelSelection] = field(default_factory=list)
     refresh_error: str | None = None
+    difference: str = ""  # what `rebuild` finds
+
+    async def rebuild(self, selection: PanelSelection) -> RebuiltPanel:
+        return RebuiltPanel(await self.refresh(selection), self.difference)
 
     async def refresh(self, selection: PanelSelection) -> PanelReference:
         """Every history that the bar store has, whatever the selection, which is kept for the test."""

@@ -22,6 +22,7 @@ from vcpd.domain.backup import BackupManifest, TableEntry
 from vcpd.domain.bars import BarTable
 from vcpd.domain.runs import RunCause
 from vcpd.runtime.clock import WallClock
+from vcpd.store import backup
 from vcpd.store.backup import restore_backup, stored_size_bytes, try_restore, write_backup
 from vcpd.store.backup_archive import ArchiveReader, ArchiveWriter, TableStream
 from vcpd.store.backup_folder import copy_before_migration
@@ -97,9 +98,26 @@ async def test_every_table_of_the_schema_is_in_a_backup_and_in_the_sizes(
         )
     }
     manifest = await backup_of(database, tmp_path / "vcpd.zip")
-    assert {table.name for table in manifest.tables} | {"schema_migrations"} == tables
+    assert {table.name for table in manifest.tables} | {"schema_migrations", "bar_changes"} == tables
     assert (await database.sizes()).keys() == tables
     assert next(table.rows for table in manifest.tables if table.name == "added_later") == 1
+
+
+async def test_changes_of_bars_in_an_older_release_s_backup_are_left_out(
+    filled: Database, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older release saves every table of a newer store; what is restored has changes of its own."""
+    tables = backup.SQL["tables"].replace(
+        "NOT IN ('schema_migrations', 'bar_changes')", "<> 'schema_migrations'"
+    )
+    with monkeypatch.context() as older:
+        older.setattr(backup, "SQL", {**backup.SQL, "tables": tables})
+        manifest = await backup_of(filled, tmp_path / "vcpd.zip")
+    assert "bar_changes" in {table.name for table in manifest.tables}
+    tokens = "SELECT token FROM bar_changes ORDER BY number"
+    before = await filled.fetch(tokens)
+    await restored_contents(database, tmp_path / "vcpd.zip", tmp_path)
+    assert not {*before} & {*await database.fetch(tokens)}
 
 
 async def test_a_backup_sees_one_moment_while_bars_are_written(database: Database, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from vcpd.core.errors import RetryableError, UnavailableError
 from vcpd.domain.bars import BarSeries, BarTable, IntArray
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.store.binary_format import encode_copy
-from vcpd.store.panel_files import PanelBuildSpec, PanelRow, build_panel_files, open_panel
+from vcpd.store.panel_build import PanelBuildSpec, build_panel_files
+from vcpd.store.panel_files import BarChange, PanelRow, open_panel
 
 INDEX: Final = "NSE:NIFTY 50"
 INDEX_ID: Final = 4
@@ -40,7 +41,15 @@ def arrangement_of(
     folder: Path, names: tuple[str, ...], rows: Sequence[PanelRow], n: int = 1300
 ) -> PanelBuildSpec:
     return PanelBuildSpec(
-        names, str(folder / "panel"), tuple(rows), INDEX_ID, FIRST_DAY, date(2026, 1, 1), n, {}
+        copy_files=names,
+        folder=str(folder / "panel"),
+        rows=tuple(rows),
+        benchmark_id=INDEX_ID,
+        first=FIRST_DAY,
+        last=date(2026, 1, 1),
+        n_sessions=n,
+        exclusions={},
+        change=BarChange(1, ""),
     )
 
 
@@ -62,7 +71,7 @@ def histories(draw: st.DrawFn) -> list[BarSeries]:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(series=histories(), shuffle=st.randoms(use_true_random=False), n_sessions=st.integers(1, 40))
 def test_bars_in_any_order_give_the_panel_of_their_histories(
     series: list[BarSeries], shuffle: object, n_sessions: int
@@ -120,7 +129,7 @@ PEAK_OF_ARRANGING: Final = """
 import re, sys
 from pathlib import Path
 import msgspec
-from vcpd.store.panel_files import PanelBuildSpec, build_panel_files
+from vcpd.store.panel_build import PanelBuildSpec, build_panel_files
 def peak_mb():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 arrangement = msgspec.json.decode(sys.stdin.buffer.read(), type=PanelBuildSpec)

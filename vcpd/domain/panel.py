@@ -25,6 +25,17 @@ class PanelReference(msgspec.Struct, frozen=True):
     n_sessions: int
 
 
+@dataclass(frozen=True, slots=True)
+class RebuiltPanel:
+    """A snapshot made anew from all stored bars.
+
+    `difference` says what the snapshot kept until then held otherwise; it is empty where they are equal.
+    """
+
+    reference: PanelReference
+    difference: str
+
+
 def is_listed_share(instrument: StoredInstrument) -> bool:
     """The widest universe: every listed instrument that is not an index."""
     return instrument.listed and not instrument.instrument.is_index

@@ -213,6 +213,7 @@ def _session_gap(instrument: StoredInstrument, target: date) -> Gap:
 class Reconcile:
     """Compares stored bars up to the last final session with the candles of the market.
 
+    The panel is made anew from all stored bars and compared with the kept one.
     A second run for the same session requests only what is still provisional.
     """
 
@@ -232,7 +233,7 @@ class Reconcile:
         if not gaps:
             return RunResult(reason=f"nothing to reconcile up to {target}")
         stopped = await fetch_and_write(gaps, self.history, context, f"final candles up to {target}", stats)
-        stats.counts.update(await self.panel_refresh(target, context.progress))
+        stats.counts.update(await self.panel_refresh.rebuild(target, context.progress, stats.notes))
         if stopped is None and not stats.counts["failed"]:
             self._reconciled_session = target
         return build_run_result(stats, stopped, selection)

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from vcpd.core.errors import RetryableError, UnavailableError
-from vcpd.domain.panel import Panel, PanelReference, PanelSelection
+from vcpd.domain.panel import Panel, PanelReference, PanelSelection, RebuiltPanel
 from vcpd.domain.quality_flags import QualityParameters, flag_rows
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
 from vcpd.domain.runs import Progress
@@ -96,10 +96,15 @@ class UniversePanels:
         return f"an earlier snapshot of the bars was used, because no new one could be created: {error}"
 
     async def refresh(self) -> PanelReference:
+        return await self.store.refresh(await self._selection())
+
+    async def rebuild(self) -> RebuiltPanel:
+        return await self.store.rebuild(await self._selection())
+
+    async def _selection(self) -> PanelSelection:
         shares = frozenset(share.id for share in (await self.universe.current()).shares)
         benchmark = self.universe.exchange.full_symbol(self.universe.settings.benchmark)
-        selection = PanelSelection(benchmark, lambda instrument: instrument.id in shares, self.n_sessions)
-        return await self.store.refresh(selection)
+        return PanelSelection(benchmark, lambda instrument: instrument.id in shares, self.n_sessions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +120,18 @@ class PanelRefresh:
     async def __call__(self, session: date, progress: Progress) -> dict[str, int]:
         """Return counts: symbols in the panel, flags, excluded symbols; `session` is that of the run."""
         progress.begin(0, "the panel")
+        return await self._flag(await self.panels.refresh(), session, progress)
+
+    async def rebuild(self, session: date, progress: Progress, notes: list[str]) -> dict[str, int]:
+        """The same with a panel that is made anew; a note says what the kept one held otherwise."""
+        progress.begin(0, "the panel from all bars")
+        built = await self.panels.rebuild()
+        if built.difference:
+            notes.append(f"the panel was replaced: {built.difference}")
+        return await self._flag(built.reference, session, progress)
+
+    async def _flag(self, reference: PanelReference, session: date, progress: Progress) -> dict[str, int]:
         known = await self.quarantine.flags()
-        reference = await self.panels.refresh()
         if not reference.n_symbols:
             return {"panel_symbols": 0}
         symbols, flags = await self._flag_symbols(reference, session, progress)

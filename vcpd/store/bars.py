@@ -68,10 +68,13 @@ class PostgresBarStore:
             await _lock_instruments(connection, [instrument_id])
             await connection.execute(SQL["stage"])
             await _copy_in(connection, "incoming_bars", table, temporary=True)
-            await connection.execute(SQL["drop_superseded"], instrument_id, asked.first, asked.last)
+            span = (asked.first, asked.last)
+            dropped = affected_rows(await connection.execute(SQL["drop_superseded"], instrument_id, *span))
             updated = affected_rows(await connection.execute(SQL["replace_staged"]))
             inserted = await connection.fetchval(SQL["insert_staged"])
-            await connection.execute(SQL["set_asked"], instrument_id, asked.first, asked.last)
+            if dropped or updated or inserted:
+                await connection.execute(SQL["note_whole_histories"], [instrument_id])
+            await connection.execute(SQL["set_asked"], instrument_id, *span)
         return MergeCounts(inserted, updated, len(table) - updated - inserted)
 
     async def series(self, instrument_id: int, first: date | None = None) -> BarSeries:
@@ -92,7 +95,11 @@ def _span(first: date | None, last: date | None) -> SessionSpan | None:
 
 
 async def _lock_instruments(connection: Connection, keys: Sequence[int]) -> None:
-    """Two merges of one instrument go one after the other; ascending keys cannot deadlock."""
+    """Begin to change bars. Two merges of one instrument go in sequence; ascending keys cannot deadlock.
+
+    The caller notes in `bar_changes` what it changes.
+    """
+    await connection.execute(SQL["begin_noting_changes"])
     rows = await connection.fetch(SQL["lock_instruments"], keys)
     if len(rows) < len(keys):
         unknown = sorted(set(keys) - {row["id"] for row in rows})
@@ -109,6 +116,7 @@ async def _merge_bars(connection: Connection, bars: BarTable, *, compares_scale:
     fresh = _select_rows(bars, ~known)
     if len(fresh):
         await _copy_in(connection, "bars", fresh)
+        await connection.execute(SQL["note_whole_histories"], np.unique(fresh.instrument_id).tolist())
     rest = _select_rows(bars, known)
     compared = await _merge_by_comparison(connection, rest, compares_scale=compares_scale)
     return MergeCounts(compared.inserted + len(fresh), compared.updated, compared.unchanged)

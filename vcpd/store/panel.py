@@ -1,23 +1,27 @@
-"""Panel store: copies the bars out of PostgreSQL and has a worker build the snapshot."""
+"""Panel store: copies the bars, all or those that changed, out of PostgreSQL for a worker's snapshot."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+import io
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias, TypeVar
 
 from vcpd.core.errors import root_error
 from vcpd.domain.instruments import StoredInstrument
-from vcpd.domain.panel import PanelReference, PanelSelection
+from vcpd.domain.panel import PanelReference, PanelSelection, RebuiltPanel
 from vcpd.ports import InstrumentStore, Workers
 from vcpd.store.database import Connection, Database
-from vcpd.store.panel_files import PanelBuildSpec, PanelFiles, PanelRow, build_panel_files
+from vcpd.store.panel_build import PanelBuildSpec, build_panel_files
+from vcpd.store.panel_files import BarChange, PanelFiles, PanelOrigin, PanelRow, read_metadata
+from vcpd.store.panel_patch import PanelPatchSpec, panel_difference, patch_panel_files
 from vcpd.store.sql_files import named_queries
 
+T = TypeVar("T")
 BLOCK_BYTES: Final = 1 << 20
 SQL: Final = named_queries("panel")
 BARS_PER_PAGE: Final = 90  # about; asking the server's statistics would need them to be there
@@ -25,6 +29,7 @@ LAST_PAGE: Final = 2**32 - 1
 COPY_CONNECTIONS: Final = 2  # the server sends with one core a connection
 CALENDAR_DAYS_PER_SESSION: Final = 1.5  # five sessions in seven days, and generous room for holidays
 CALENDAR_MARGIN_DAYS: Final = 30
+MOST_PATCHED: Final = 0.25  # of the panel; where more changed, all bars are read in less time
 
 
 class BlockFileWriter:
@@ -104,6 +109,25 @@ class _CopyRange:
 _CopyQuery: TypeAlias = tuple[str, tuple[object, ...]]  # a query and its arguments
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The instruments that a panel may show, the identity of its benchmark, and its sessions' number."""
+
+    rows: tuple[PanelRow, ...]
+    benchmark_id: int | None
+    n_sessions: int
+
+    @classmethod
+    def of(cls, stored: Sequence[StoredInstrument], selection: PanelSelection) -> Self:
+        ids = (instrument.id for instrument in stored if instrument.symbol == selection.benchmark)
+        rows = tuple(_panel_row(instrument) for instrument in stored if selection.in_universe(instrument))
+        return cls(rows, next(ids, None), selection.n_sessions)
+
+    @property
+    def benchmark_ids(self) -> set[int]:
+        return set() if self.benchmark_id is None else {self.benchmark_id}
+
+
 class PostgresPanelStore:
     """Panel snapshots of the stored bars, one folder a version."""
 
@@ -125,14 +149,22 @@ class PostgresPanelStore:
         return await asyncio.to_thread(self._files.current)
 
     async def refresh(self, selection: PanelSelection) -> PanelReference:
-        """Write the stored bars of `selection` as the current snapshot; one refresh at a time."""
-        try:
-            reference = await self._refresh(selection)
-        except Exception as error:
-            self.refresh_error = str(root_error(error))
-            raise
-        self.refresh_error = None
-        return reference
+        """Make the stored bars of `selection` the current snapshot; one refresh at a time.
+
+        Only the bars that changed since the last snapshot are read, where they are few.
+        """
+        async with self._one_refresh():
+            wanted = _Wanted.of(await self._instruments.all(), selection)
+            return await self._patch(wanted) or await self._build(wanted)
+
+    async def rebuild(self, selection: PanelSelection) -> RebuiltPanel:
+        """Make the snapshot anew from all stored bars, and compare it with what a refresh makes of them."""
+        async with self._one_refresh():
+            wanted = _Wanted.of(await self._instruments.all(), selection)
+            patched = await self._patch(wanted)
+            built = await self._build(wanted)
+            difference = "" if patched is None else await self._run(panel_difference, patched, built)
+            return RebuiltPanel(built, difference)
 
     async def update_exclusions(self) -> PanelReference:
         """Make a snapshot of the current one's bars, with what the flags exclude now; copies no bar.
@@ -143,47 +175,117 @@ class PostgresPanelStore:
             reasons = _reasons(await self._database.fetch(SQL["exclusions"]))
             return await asyncio.to_thread(self._files.with_exclusions, reasons)
 
-    async def _refresh(self, selection: PanelSelection) -> PanelReference:
+    @asynccontextmanager
+    async def _one_refresh(self) -> AsyncIterator[None]:
         async with self._turn:
-            stored = await self._instruments.all()
-            await asyncio.to_thread(self._files.folder.mkdir, parents=True, exist_ok=True)
-            copied = [self._files.folder / f"bars-{part}.copy" for part in range(COPY_CONNECTIONS)]
             try:
-                return await self._run(await self._copy_out(copied, stored, selection))
-            finally:
-                await asyncio.to_thread(_remove_files, copied)  # large files: it takes a while
+                await asyncio.to_thread(self._files.folder.mkdir, parents=True, exist_ok=True)
+                yield
+            except Exception as error:
+                self.refresh_error = str(root_error(error))
+                raise
+            self.refresh_error = None
 
-    async def _copy_out(
-        self, copied: Sequence[Path], stored: Sequence[StoredInstrument], selection: PanelSelection
-    ) -> PanelBuildSpec:
-        """Write the bars of the window to `copied`; gives what is to be made of them."""
-        rows = tuple(_panel_row(instrument) for instrument in stored if selection.in_universe(instrument))
-        benchmark_id = next(
-            (instrument.id for instrument in stored if instrument.symbol == selection.benchmark), None
+    async def _patch(self, wanted: _Wanted) -> PanelReference | None:
+        """The snapshot made of the last one and of what changed since; None where that is not possible."""
+        base = await self.current()
+        if base is None:
+            return None
+        head = await asyncio.to_thread(read_metadata, Path(base.path))
+        if head.origin is None or head.origin.n_sessions != wanted.n_sessions:
+            return None
+        async with self._database.transaction() as connection:
+            await connection.execute(SQL["lock_bars_for_reading"])
+            spec = await self._patch_spec(connection, wanted, base, head.origin)
+        return None if spec is None else await self._run(patch_panel_files, spec)
+
+    async def _patch_spec(
+        self, connection: Connection, wanted: _Wanted, base: PanelReference, origin: PanelOrigin
+    ) -> PanelPatchSpec | None:
+        """What changed since the snapshot `base`; None where it is not known, or much of the panel."""
+        known = await connection.fetchval(SQL["is_change_known"], origin.change.number, origin.change.token)
+        first, last = await _session_range(connection, wanted)
+        if not known or first < origin.first:
+            return None
+        changed = await _changed_since(connection, wanted, origin, first)
+        n_days = sum((last - day).days + 1 for day in changed.values())
+        if n_days > MOST_PATCHED * len(wanted.rows) * ((last - first).days + 1):
+            return None
+        return PanelPatchSpec(
+            folder=str(self._files.folder),
+            rows=wanted.rows,
+            benchmark_id=wanted.benchmark_id,
+            first=first,
+            last=last,
+            n_sessions=wanted.n_sessions,
+            exclusions=_reasons(await connection.fetch(SQL["exclusions"])),
+            change=await _newest_change(connection),
+            base=base,
+            changed=changed,
+            bars=await _bars_since(connection, changed | dict.fromkeys(wanted.benchmark_ids, first)),
         )
-        keys = sorted({row.id for row in rows} | ({benchmark_id} if benchmark_id else set()))
+
+    async def _build(self, wanted: _Wanted) -> PanelReference:
+        copied = [self._files.folder / f"bars-{part}.copy" for part in range(COPY_CONNECTIONS)]
+        try:
+            return await self._run(build_panel_files, await self._copy_out(copied, wanted))
+        finally:
+            await asyncio.to_thread(_remove_files, copied)  # large files: it takes a while
+
+    async def _copy_out(self, copied: Sequence[Path], wanted: _Wanted) -> PanelBuildSpec:
+        """Write the bars of the window to `copied`; gives what is to be made of them."""
+        keys = sorted({row.id for row in wanted.rows} | wanted.benchmark_ids)
         async with AsyncExitStack() as stack:  # all connections first: a waiting writer may hold the last one
             transactions = [self._database.transaction() for _ in copied]
             connections = [await stack.enter_async_context(transaction) for transaction in transactions]
             await connections[0].execute(SQL["lock_bars_for_reading"])
-            first, last = await _session_range(connections[0], rows, benchmark_id, selection.n_sessions)
-            await _copy_parts(connections, copied, _CopyRange(keys, first, selection.n_sessions))
+            first, last = await _session_range(connections[0], wanted)
+            await _copy_parts(connections, copied, _CopyRange(keys, first, wanted.n_sessions))
             excluded = await connections[0].fetch(SQL["exclusions"])
+            change = await _newest_change(connections[0])
         return PanelBuildSpec(
             copy_files=tuple(str(path) for path in copied),
             folder=str(self._files.folder),
-            rows=rows,
-            benchmark_id=benchmark_id,
+            rows=wanted.rows,
+            benchmark_id=wanted.benchmark_id,
             first=first,
             last=last,
-            n_sessions=selection.n_sessions,
+            n_sessions=wanted.n_sessions,
             exclusions=_reasons(excluded),
+            change=change,
         )
 
-    async def _run(self, arrangement: PanelBuildSpec) -> PanelReference:
+    async def _run(self, function: Callable[..., T], *arguments: object) -> T:
         if self._workers is not None:
-            return await self._workers.call(build_panel_files, arrangement)
-        return await asyncio.to_thread(build_panel_files, arrangement)
+            return await self._workers.call(function, *arguments)
+        return await asyncio.to_thread(function, *arguments)
+
+
+async def _newest_change(connection: Connection) -> BarChange:
+    row = await connection.fetchrow(SQL["newest_change"])
+    return BarChange(row["number"], row["token"])
+
+
+async def _changed_since(
+    connection: Connection, wanted: _Wanted, origin: PanelOrigin, first: date
+) -> dict[int, date]:
+    """The first session, `first` or later, from which on a row's bars may differ, by instrument.
+
+    An instrument that could not have a row before is changed from `first` on.
+    """
+    rows = await connection.fetch(SQL["changed_since"], origin.change.number)
+    days = {row["instrument_id"]: max(first, row["first"]) for row in rows}
+    ids = {row.id for row in wanted.rows}
+    changed = {key: day for key, day in days.items() if key in ids}
+    return changed | dict.fromkeys(ids - set(origin.candidates), first)
+
+
+async def _bars_since(connection: Connection, firsts: Mapping[int, date]) -> bytes:
+    """A binary copy of each instrument's bars from its day on."""
+    content = io.BytesIO()
+    arguments = (list(firsts), list(firsts.values()))
+    await connection.copy_from_query(SQL["bars_since"], *arguments, output=content, format="binary")
+    return content.getvalue()
 
 
 def _reasons(excluded: Sequence[Mapping[str, str]]) -> dict[str, str]:
@@ -233,20 +335,18 @@ def _panel_row(instrument: StoredInstrument) -> PanelRow:
     return PanelRow(instrument.id, instrument.symbol, instrument.instrument.tick_size)
 
 
-async def _session_range(
-    connection: Connection, rows: Sequence[PanelRow], benchmark_id: int | None, n_sessions: int
-) -> tuple[date, date]:
+async def _session_range(connection: Connection, wanted: _Wanted) -> tuple[date, date]:
     """The rows' newest session, and the first of the last `n_sessions` as the benchmark counts them.
 
     Where the benchmark has too few, a day well before it.
     """
-    newest: date | None = await connection.fetchval(SQL["newest_session"], [row.id for row in rows])
+    newest: date | None = await connection.fetchval(SQL["newest_session"], [row.id for row in wanted.rows])
     if newest is None:
         return date.min, date.min
     counted: date | None = await connection.fetchval(
-        SQL["nth_newest_session"], benchmark_id, newest, n_sessions
+        SQL["nth_newest_session"], wanted.benchmark_id, newest, wanted.n_sessions
     )
-    return counted or _days_before(newest, n_sessions), newest
+    return counted or _days_before(newest, wanted.n_sessions), newest
 
 
 def _days_before(newest: date, n_sessions: int) -> date:

@@ -1,15 +1,18 @@
-"""Panel snapshots on disk: built block by block from copied bars, one folder for each version.
+"""Panel snapshots on disk, one folder for each version.
 
 A version is written whole, then renamed into place; a worker process does it. Its folder holds `values.npy`
-(5, n, m), `provisional.npy` (n, m), `index_close.npy` (m,) and `panel.json` with the rest. Versions are
+(5, n, w), `provisional.npy` (n, w), `index_close.npy` (m,) and `panel.json` with the rest. Versions are
 numbered in the order in which they were written.
+
+A snapshot shows m of the w columns, `first_column` and those after it. The later ones are spare: a version
+with one more session can share the files of the version before, whose readers never look at a spare column.
 """
 
-import io
+import errno
+import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -22,9 +25,8 @@ from numpy.typing import NDArray
 
 from vcpd.core.atomic_file import publish_folder, versions_of
 from vcpd.core.errors import RetryableError, UnavailableError
-from vcpd.domain.bars import BAR_DTYPE, BarSeries, BoolArray, DateArray, FloatArray, IntArray, RecordArray
-from vcpd.domain.panel import FIELDS, Panel, PanelReference, align_close
-from vcpd.store.binary_format import BAR_ROW, CopyFileReader, bar_records, day_number, session_dates
+from vcpd.domain.bars import BoolArray, FloatArray
+from vcpd.domain.panel import FIELDS, Panel, PanelReference
 
 PANEL_FOLDER: Final = "panel"  # below the state directory
 KEPT_VERSIONS: Final = 2
@@ -36,6 +38,34 @@ METADATA: Final = "panel.json"
 WriteArrays = Callable[[Path], None]  # makes VALUES and PROVISIONAL in a folder
 
 
+class PanelRow(msgspec.Struct, frozen=True):
+    """An instrument that may have a row in the panel."""
+
+    id: int
+    symbol: str
+    tick_size: float
+
+
+class BarChange(msgspec.Struct, frozen=True):
+    """The newest change of bars that a snapshot contains; the token is of this change alone."""
+
+    number: int
+    token: str
+
+
+class PanelOrigin(msgspec.Struct, frozen=True):
+    """Which stored bars a snapshot shows: those of `candidates` from `first` on, after `change`.
+
+    `row_ids` are the candidates that have rows, in their order.
+    """
+
+    change: BarChange
+    candidates: tuple[int, ...]
+    row_ids: tuple[int, ...]
+    first: date
+    n_sessions: int
+
+
 class PanelMetadata(msgspec.Struct, frozen=True):
     """What is small enough for JSON."""
 
@@ -43,6 +73,13 @@ class PanelMetadata(msgspec.Struct, frozen=True):
     sessions: tuple[date, ...]
     tick_size: tuple[float, ...]
     exclusions: Mapping[str, str]
+    first_column: int = 0
+    origin: PanelOrigin | None = None  # None: of bars from elsewhere
+
+    @property
+    def columns(self) -> slice:
+        """The columns of the files that the snapshot shows."""
+        return slice(self.first_column, self.first_column + len(self.sessions))
 
 
 def open_panel(reference: PanelReference) -> Panel:
@@ -52,9 +89,9 @@ def open_panel(reference: PanelReference) -> Panel:
     """
     folder = Path(reference.path)
     try:
-        head = _read_metadata(folder)
-        values = np.load(folder / VALUES, mmap_mode="r")
-        provisional = np.load(folder / PROVISIONAL, mmap_mode="r")
+        head = read_metadata(folder)
+        values = np.load(folder / VALUES, mmap_mode="r")[:, :, head.columns]
+        provisional = np.load(folder / PROVISIONAL, mmap_mode="r")[:, head.columns]
         index_close = np.load(folder / INDEX_CLOSE)
     except FileNotFoundError:
         raise RetryableError(f"the panel {reference.version} was deleted: newer ones replaced it") from None
@@ -78,7 +115,8 @@ def _read_reference(folder: Path) -> PanelReference | None:
     return PanelReference(str(folder), folder.name, len(panel.symbols), len(panel.sessions))
 
 
-def _read_metadata(folder: Path) -> PanelMetadata:
+def read_metadata(folder: Path) -> PanelMetadata:
+    """The metadata of the snapshot in a folder. FileNotFoundError where there is none."""
     return msgspec.json.decode((folder / METADATA).read_bytes(), type=PanelMetadata)
 
 
@@ -87,7 +125,7 @@ def _save_arrays(panel: Panel, folder: Path) -> None:
     np.save(folder / PROVISIONAL, panel.provisional)
 
 
-def _link_planes(source: Path, folder: Path) -> None:
+def link_planes(source: Path, folder: Path) -> None:
     """The same planes under another version, without a copy where the disk can share a file."""
     for name in (VALUES, PROVISIONAL):
         try:
@@ -126,10 +164,10 @@ class PanelFiles:
         if latest is None:
             raise RetryableError("there is no panel yet: the next collect creates it")
         source = Path(latest.path)
-        head = _read_metadata(source)
+        head = read_metadata(source)
         excluded = {symbol: reasons[symbol] for symbol in head.symbols if symbol in reasons}
         changed = msgspec.structs.replace(head, exclusions=excluded)
-        return self.add(changed, np.load(source / INDEX_CLOSE), partial(_link_planes, source))
+        return self.add(changed, np.load(source / INDEX_CLOSE), partial(link_planes, source))
 
     def add(self, head: PanelMetadata, index_close: FloatArray, write_planes: WriteArrays) -> PanelReference:
         """Add a snapshot, its planes written by `write_planes`, and delete what is too old.
@@ -148,12 +186,8 @@ class PanelFiles:
         return PanelReference(str(final), final.name, len(head.symbols), len(head.sessions))
 
 
-CELLS_PER_BAND: Final = 640_000  # 26 MB
-NOT_FOUND: Final = -(1 << 40)
-
-
 class RowBand(NamedTuple):
-    """Neighbouring rows of a panel from `first_row` on: `values` (5, k, m) and `provisional` (k, m)."""
+    """Neighbouring rows of a panel from `first_row` on: `values` (5, k, w) and `provisional` (k, w)."""
 
     first_row: int
     values: FloatArray
@@ -161,10 +195,10 @@ class RowBand(NamedTuple):
 
 
 class PanelWriter:
-    """`values.npy` (5, n, m) and `provisional.npy` (n, m) in a folder; every row must be written once."""
+    """`values.npy` (5, n, w) and `provisional.npy` (n, w) in a folder; every row must be written once."""
 
-    def __init__(self, values: BinaryIO, provisional: BinaryIO, n_symbols: int, n_sessions: int) -> None:
-        shape = (len(FIELDS), n_symbols, n_sessions)
+    def __init__(self, values: BinaryIO, provisional: BinaryIO, n_symbols: int, n_columns: int) -> None:
+        shape = (len(FIELDS), n_symbols, n_columns)
         self._values = _ArrayFileRows(values, np.dtype(np.float64), shape)
         self._provisional = _ArrayFileRows(provisional, np.dtype(np.bool_), shape[1:])
 
@@ -176,10 +210,10 @@ class PanelWriter:
 
 
 @contextmanager
-def open_panel_writer(folder: Path, n_symbols: int, n_sessions: int) -> Iterator[PanelWriter]:
+def open_panel_writer(folder: Path, n_symbols: int, n_columns: int) -> Iterator[PanelWriter]:
     """New files in `folder`, open within the context."""
     with (folder / VALUES).open("wb") as values, (folder / PROVISIONAL).open("wb") as provisional:
-        yield PanelWriter(values, provisional, n_symbols, n_sessions)
+        yield PanelWriter(values, provisional, n_symbols, n_columns)
 
 
 class _ArrayFileRows:
@@ -197,168 +231,31 @@ class _ArrayFileRows:
         self._file.write(rows.data)
 
 
-class PanelRow(msgspec.Struct, frozen=True):
-    """An instrument that may have a row in the panel."""
+def write_columns(folder: Path, first: int, band: RowBand) -> None:
+    """Put whole columns, `values` (5, n, k) and `provisional` (n, k), into the files from column `first` on.
 
-    id: int
-    symbol: str
-    tick_size: float
-
-
-class PanelBuildSpec(msgspec.Struct, frozen=True):
-    """Everything that makes a panel from files of copied bars; the rows' bars lie in `first` to `last`."""
-
-    copy_files: tuple[str, ...]
-    folder: str
-    rows: tuple[PanelRow, ...]
-    benchmark_id: int | None
-    first: date
-    last: date
-    n_sessions: int
-    exclusions: Mapping[str, str]
-
-
-class _BarBlocks:
-    """All copied bars, a piece at a time."""
-
-    def __init__(self, files: Iterable[io.FileIO]) -> None:
-        self._files = [CopyFileReader(file, BAR_ROW) for file in files]
-
-    def blocks(self, chosen: Callable[[int], bool]) -> Iterator[tuple[int, RecordArray]]:
-        """The chosen of all pieces with their numbers; those that are not chosen are not read."""
-        places = [(copied, number) for copied in self._files for number in range(copied.n_blocks)]
-        for number, (file, at) in enumerate(places):
-            if chosen(number):
-                yield number, file.read_block(at)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _BarScan:
-    """Who has bars when: `seen` is (rows, days), its first column for day `first_day`.
-
-    `spans` gives, by piece, the first and the last row of which it has bars; a piece without any is absent.
+    No published snapshot may show one of them. They are written, not mapped: a full disk kills a process that
+    stores into a mapping.
     """
-
-    seen: BoolArray
-    first_day: int
-    spans: Mapping[int, tuple[int, int]]
-    benchmark: BarSeries
-
-    def last_days(self, n_sessions: int) -> IntArray:
-        """The last days on which any of the rows has a bar, as PostgreSQL counts days."""
-        days: IntArray = self.first_day + np.flatnonzero(self.seen.any(axis=0))[-n_sessions:]
-        return days
-
-    def rows_seen_on(self, days: IntArray) -> list[int]:
-        """The rows that have a bar on any of the days."""
-        rows: list[int] = np.flatnonzero(self.seen[:, days - self.first_day].any(axis=1)).tolist()
-        return rows
-
-    def overlaps(self, rows: Sequence[int], piece: int) -> bool:
-        """Whether the piece may have bars of one of these ascending rows."""
-        first, last = self.spans.get(piece, (-1, -1))
-        return first <= rows[-1] and rows[0] <= last
+    for name, cells in ((VALUES, band.values), (PROVISIONAL, band.provisional)):
+        with (folder / name).open("r+b") as file:
+            row_bytes = _array_shape(file)[-1] * cells.itemsize
+            start = file.tell() + first * cells.itemsize
+            body, width = memoryview(cells.tobytes()), cells.shape[-1] * cells.itemsize
+            for number in range(len(body) // width):
+                piece = body[number * width : (number + 1) * width]
+                if os.pwrite(file.fileno(), piece, start + number * row_bytes) < width:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / name))
 
 
-def build_panel_files(arrangement: PanelBuildSpec) -> PanelReference:
-    """Write the snapshot of the copied bars: symbols ascending, the last sessions on which any traded."""
-    with ExitStack() as stack:
-        files = [stack.enter_context(Path(path).open("rb", buffering=0)) for path in arrangement.copy_files]
-        return _build(_BarBlocks(files), arrangement)
+def column_capacity(folder: Path) -> int:
+    """The number w of columns of a snapshot's files, spare ones included."""
+    with (folder / VALUES).open("rb") as file:
+        return _array_shape(file)[-1]
 
 
-def _build(bars: _BarBlocks, arrangement: PanelBuildSpec) -> PanelReference:
-    wanted = sorted(arrangement.rows, key=lambda row: row.symbol)
-    survey = _scan_bars(bars, [row.id for row in wanted], arrangement)
-    days = survey.last_days(arrangement.n_sessions)
-    rows = survey.rows_seen_on(days)
-    sessions, shown = session_dates(days), [wanted[row] for row in rows]
-
-    def write_planes(folder: Path) -> None:
-        with open_panel_writer(folder, len(rows), len(days)) as planes:
-            for part in _band_ranges(len(rows), len(days)):
-                pieces = bars.blocks(partial(survey.overlaps, rows[part]))
-                ids = [instrument.id for instrument in shown[part]]
-                planes.write_band(_fill_band(part.start, (piece for _, piece in pieces), _Cells(ids, days)))
-
-    head = _metadata(shown, sessions, arrangement.exclusions)
-    closes = align_close(survey.benchmark, sessions)
-    return PanelFiles(Path(arrangement.folder)).add(head, closes, write_planes)
-
-
-def _metadata(shown: Sequence[PanelRow], sessions: DateArray, reasons: Mapping[str, str]) -> PanelMetadata:
-    return PanelMetadata(
-        tuple(instrument.symbol for instrument in shown),
-        tuple(sessions.tolist()),
-        tuple(instrument.tick_size for instrument in shown),
-        {
-            instrument.symbol: reasons[instrument.symbol]
-            for instrument in shown
-            if instrument.symbol in reasons
-        },
-    )
-
-
-def _band_ranges(n_rows: int, n_days: int) -> list[slice]:
-    """Rows in parts that take little memory."""
-    height = max(1, CELLS_PER_BAND // max(1, n_days))
-    return [slice(start, min(start + height, n_rows)) for start in range(0, n_rows, height)]
-
-
-def _fill_band(first_row: int, pieces: Iterable[RecordArray], cells: "_Cells") -> RowBand:
-    """Every bar at its (row, column), NaN where there is none; bars without a place are left out."""
-    values = np.full((len(FIELDS), *cells.shape), np.nan)
-    provisional = np.zeros(cells.shape, np.bool_)
-    planes, marks = values.reshape(len(FIELDS), -1), provisional.reshape(-1)
-    for piece in pieces:
-        at, bars = cells.of(piece)
-        for plane, name in zip(planes, FIELDS, strict=True):
-            plane[at] = bars[name]
-        marks[at] = bars["provisional"]
-    return RowBand(first_row, values, provisional)
-
-
-class _Cells:
-    """The cells of a block of instruments (rows) and days (columns), counted row by row."""
-
-    def __init__(self, ids: Sequence[int], days: IntArray) -> None:
-        self.shape = (len(ids), len(days))
-        self._row_starts = _IndexTable(ids, len(days))
-        self._columns = _IndexTable(days, 1)
-
-    def of(self, bars: RecordArray) -> tuple[IntArray, RecordArray]:
-        """The cells of those bars that have one, and these bars."""
-        at = self._row_starts.of(bars["instrument_id"]) + self._columns.of(bars["session"])
-        placed = at >= 0
-        return (at, bars) if placed.all() else (at[placed], bars[placed])
-
-
-class _IndexTable:
-    """The place of integers in a list of keys, times `step`; far below zero where they are not in it."""
-
-    def __init__(self, keys: Sequence[int] | IntArray, step: int) -> None:
-        numbers = np.asarray(keys, np.int64)
-        self._before = int(numbers.min(initial=0)) - 1
-        self._table = np.full(int(numbers.max(initial=0)) - self._before + 2, NOT_FOUND)
-        self._table[numbers - self._before] = np.arange(len(numbers)) * step
-
-    def of(self, numbers: IntArray) -> IntArray:
-        """Shape as `numbers`; what lies outside the keys' range meets the table's ends, which no key has."""
-        places: IntArray = self._table.take(numbers.astype(np.int64) - self._before, mode="clip")
-        return places
-
-
-def _scan_bars(bars: _BarBlocks, ids: Sequence[int], arrangement: PanelBuildSpec) -> _BarScan:
-    first, last = day_number(arrangement.first), day_number(arrangement.last)
-    cells = _Cells(ids, np.arange(first, last + 1))
-    seen = np.zeros(cells.shape, np.bool_)
-    marks, n_days = seen.reshape(-1), last - first + 1
-    spans, benchmark = {}, [np.empty(0, BAR_DTYPE)]
-    for number, piece in bars.blocks(lambda _: True):
-        at, _ = cells.of(piece)
-        if len(at):
-            marks[at] = True
-            spans[number] = (int(at.min()) // n_days, int(at.max()) // n_days)
-        benchmark.append(bar_records(piece[piece["instrument_id"] == arrangement.benchmark_id]))
-    records = np.sort(np.concatenate(benchmark), order="session")
-    return _BarScan(seen, first, spans, BarSeries("", records))
+def _array_shape(file: BinaryIO) -> tuple[int, ...]:
+    """The shape of an `.npy` file, which is read up to its first cell."""
+    npy.read_magic(file)
+    shape: tuple[int, ...] = npy.read_array_header_1_0(file)[0]
+    return shape

@@ -1,11 +1,12 @@
 -- name: tables
--- Every table of the schema except the list of migrations; the size is an estimate of the rows' bytes.
+-- Every table of the schema except the list of migrations and that of changed bars, which starts anew in a
+-- restored store, so that no copy of other bars fits it; the size is an estimate of the rows' bytes.
 SELECT c.relname::text AS name,
        array_agg(a.attname::text ORDER BY a.attnum) AS columns,
        pg_relation_size(c.oid) AS size_bytes
 FROM pg_class c
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
-WHERE c.relnamespace = to_regnamespace($1) AND c.relkind = 'r' AND c.relname <> 'schema_migrations'
+WHERE c.relnamespace = to_regnamespace($1) AND c.relkind = 'r' AND c.relname NOT IN ('schema_migrations', 'bar_changes')
 GROUP BY c.oid, c.relname
 ORDER BY c.relname;
 
@@ -19,7 +20,7 @@ WHERE k.contype = 'f' AND k.connamespace = to_regnamespace($1) AND k.conrelid <>
 -- name: sequences
 SELECT sequencename::text AS name, last_value
 FROM pg_sequences
-WHERE schemaname = $1 AND last_value IS NOT NULL
+WHERE schemaname = $1 AND last_value IS NOT NULL AND sequencename <> 'bar_changes_number_seq'
 ORDER BY sequencename;
 
 -- name: set_sequence

@@ -1,6 +1,12 @@
 -- name: lock_instruments
 SELECT id FROM instruments WHERE id = ANY ($1::integer[]) ORDER BY id FOR NO KEY UPDATE;
 
+-- name: begin_noting_changes
+SELECT set_config('vcpd.notes_bar_changes', 'on', true);
+
+-- name: note_whole_histories
+INSERT INTO bar_changes (first, instrument_ids) VALUES ('-infinity', $1);
+
 -- name: with_bars
 SELECT given.id
 FROM unnest($1::integer[]) AS given (id)
@@ -47,6 +53,11 @@ WITH changed AS MATERIALIZED (
     FROM changed
     WHERE is_new
     RETURNING 1
+), noted AS (
+    INSERT INTO bar_changes (first, instrument_ids)
+    SELECT first, array_agg(instrument_id)
+    FROM (SELECT instrument_id, min(session) AS first FROM changed GROUP BY instrument_id) AS by_instrument
+    GROUP BY first
 )
 SELECT (SELECT count(*) FROM inserted) AS inserted, (SELECT count(*) FROM updated) AS updated;
 

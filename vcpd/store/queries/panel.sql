@@ -34,3 +34,26 @@ SELECT symbol, string_agg(reason, '; ' ORDER BY session DESC, rule) AS reason
 FROM flags
 WHERE excludes
 GROUP BY symbol;
+
+-- name: newest_change
+SELECT number, token::text AS token FROM bar_changes ORDER BY number DESC LIMIT 1;
+
+-- name: is_change_known
+-- Whether the change is one of this store's, and all later ones name their instruments.
+SELECT EXISTS (SELECT FROM bar_changes WHERE number = $1 AND token = $2::text::uuid)
+   AND NOT EXISTS (SELECT FROM bar_changes WHERE number > $1 AND instrument_ids IS NULL);
+
+-- name: changed_since
+SELECT instrument_id, min(first) AS first
+FROM bar_changes
+CROSS JOIN unnest(instrument_ids) AS instrument_id
+WHERE number > $1
+GROUP BY instrument_id;
+
+-- name: bars_since
+-- OFFSET 0: one look into the index for each instrument, whatever the statistics say.
+SELECT instrument_id, session, open, high, low, close, volume, provisional
+FROM unnest($1::integer[], $2::date[]) AS changed (id, first)
+CROSS JOIN LATERAL (
+    SELECT * FROM bars WHERE instrument_id = changed.id AND session >= changed.first OFFSET 0
+) AS later;
