@@ -44,6 +44,8 @@ def test_a_notebook_runs_and_shows_its_results(name: str, shown: str) -> None:
     cells = run_notebook(name)
     assert all(outputs for outputs in cells)
     assert shown in set().union(*map(kinds, cells))
+    texts = [str(output) for outputs in cells for output in outputs]
+    assert not [text for text in texts if "Warning" in text or "<progress" in text]  # the bar disappears
 
 
 def test_each_notebook_is_kept_without_outputs() -> None:

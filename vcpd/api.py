@@ -15,7 +15,7 @@ import msgspec
 import polars as pl
 
 from vcpd.analysis import screen as detector
-from vcpd.analysis.backtest import BacktestParams, run_backtest
+from vcpd.analysis.backtest import BacktestParams, merge_results, run_backtest
 from vcpd.analysis.chart.chart import draw_chart
 from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.explain import explain as explain_lines
@@ -33,7 +33,8 @@ from vcpd.domain.panel import Panel
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup
 from vcpd.frame_series import panel_of_frame, ratios_of_frame
-from vcpd.notebook_study import StudyOutcome, run_notebook_study
+from vcpd.notebook_study import StudyOutcome, row_parts, run_notebook_study
+from vcpd.progress_line import NotebookProgress
 from vcpd.simulated_bars import simulated_bars
 from vcpd.store.table_files import results_frame, rows_frame
 from vcpd.stored_market import best_first, open_store
@@ -123,15 +124,17 @@ def history(  # noqa: PLR0913 - the optional ones are keywords
     index: Any = None,
     thresholds: Thresholds | None = None,
     cost_pct: float = 0.3,
+    progress: bool = True,
 ) -> HistoryOutcome:
     """What became of every base between two sessions, beside base rates, as `vcpd history` counts it.
 
     `cost_pct` is what buying and selling cost together, in percent of the entry. Outcomes are in R, the entry
-    less the stop.
+    less the stop. A notebook shows a bar of what is done, unless `progress` is false.
     """
     panel = panel_of_frame(frame, index)
     asked = BacktestParams(first=first, last=last, thresholds=thresholds or Thresholds(), cost_pct=cost_pct)
-    found = run_backtest(panel, range(len(panel.symbols)), asked)
+    bar = NotebookProgress(is_shown=progress)
+    found = merge_results([run_backtest(panel, part, asked) for part in bar.track(row_parts(panel), 0)])
     rates = [
         {"bought_at": name, **_flat_rate(rate)} for name, rate in to_document(found, asked)["rates"].items()
     ]
@@ -166,7 +169,8 @@ def study(  # noqa: PLR0913 - the optional ones are keywords
     `plan` holds them as dictionaries, such as `{"exit": {"target_r": [2, 3]}, "stop": {"percent": [5, 8]}}`.
     `actions` is a frame of splits and bonuses with the columns symbol, session (the ex-date) and ratio
     (shares after for each before): filters of price then compare prices as traded on each date. The sealed
-    months stay sealed. ConfigurationError with every problem of the plan.
+    months stay sealed. A notebook shows a bar with cells, rate and time left, unless `progress` is false.
+    ConfigurationError with every problem of the plan.
     """
     panel = panel_of_frame(frame, index)
     facts = UniverseFacts(ratios=None if actions is None else ratios_of_frame(actions))

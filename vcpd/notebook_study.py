@@ -7,12 +7,12 @@ from typing import Final, TypeVar
 
 import msgspec
 import polars as pl
-from rich.progress import track
 
 from vcpd.analysis.costs import CostSettings
 from vcpd.cli.study_files import study_report
 from vcpd.cli.study_output import guard_lines, universe_lines
 from vcpd.domain.panel import Panel
+from vcpd.progress_line import NotebookProgress, cells_of
 from vcpd.store.table_files import rows_frame
 from vcpd.studies.breakdown import trade_rows
 from vcpd.studies.evening_verdicts import split_by_evening
@@ -55,12 +55,13 @@ def run_notebook_study(
     panel: Panel, plan: StudyPlan, costs: CostSettings, *, shows_progress: bool
 ) -> StudyOutcome:
     """See `vcpd.api.study`. A notebook has a loop that runs already, so the study has a thread of its own."""
+    bar = NotebookProgress(is_shown=shows_progress)
     with ThreadPoolExecutor(1, thread_name_prefix="vcpd-study") as thread:
-        return thread.submit(lambda: asyncio.run(_study(panel, plan, costs, shows_progress))).result()
+        return thread.submit(lambda: asyncio.run(_study(panel, plan, costs, bar))).result()
 
 
-async def _study(panel: Panel, plan: StudyPlan, costs: CostSettings, shows_progress: bool) -> StudyOutcome:
-    map_rows = mapping_in_chunks(panel, shows_progress=shows_progress)
+async def _study(panel: Panel, plan: StudyPlan, costs: CostSettings, bar: NotebookProgress) -> StudyOutcome:
+    map_rows = mapping_in_chunks(panel, bar)
     result, data = await run_study(panel, plan, costs, map_rows)
     validation = await validate(panel, result, data, map_rows)
     splits = {} if result.best is None else await split_by_evening(data, result.best, map_rows)
@@ -75,13 +76,16 @@ def _best_trades(panel: Panel, data: StudyData, best: int | None) -> pl.DataFram
     return pl.DataFrame() if best is None else rows_frame(trade_rows(panel, data, best))
 
 
-def mapping_in_chunks(panel: Panel, *, shows_progress: bool) -> RowMapping:
+def mapping_in_chunks(panel: Panel, bar: NotebookProgress) -> RowMapping:
     """Maps rows in this process, some at a time, with a bar of the symbols that are done."""
 
     async def map_rows(task: Callable[[Panel, range, P], T], parameters: P) -> Sequence[T]:
-        starts = range(0, len(panel.symbols), ROWS_AT_ONCE)
-        shown = track(starts, "symbols", disable=not shows_progress, transient=True)
-        last = len(panel.symbols)
-        return [task(panel, range(start, min(start + ROWS_AT_ONCE, last)), parameters) for start in shown]
+        return [task(panel, part, parameters) for part in bar.track(row_parts(panel), cells_of(parameters))]
 
     return map_rows
+
+
+def row_parts(panel: Panel) -> list[range]:
+    """The rows of the panel, some at a time."""
+    last = len(panel.symbols)
+    return [range(start, min(start + ROWS_AT_ONCE, last)) for start in range(0, last, ROWS_AT_ONCE)]

@@ -5,11 +5,12 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from vcpd.analysis import tasks
@@ -17,6 +18,7 @@ from vcpd.cli.engine import Engine
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.runs import Progress
 from vcpd.ports import Workers
+from vcpd.progress_line import cells_of, pace_text, work_text
 from vcpd.runtime import logs
 from vcpd.runtime.engine_workers import EngineWorkers
 from vcpd.runtime.settings import DASK, LOCAL
@@ -66,7 +68,7 @@ def compute_in_workers(
     async def compute() -> Sequence[T]:
         progress = Progress()
         progress.begin(len(rows), "")
-        async with panel_workers(panel, engine) as (workers, reference), _shown_progress(progress, "symbols"):
+        async with panel_workers(panel, engine) as (workers, reference), _shown_progress(progress):
             return await workers.map_panel(task, reference, parameters, rows=rows, progress=progress)
 
     logs.configure_quiet()
@@ -87,7 +89,7 @@ async def row_mapping(panel: Panel, engine: Engine) -> "AsyncIterator[RowMapping
         async def map_rows(task: Callable[[Panel, range, P], T], parameters: P) -> Sequence[T]:
             progress = Progress()
             progress.begin(len(panel.symbols), "")
-            async with _shown_progress(progress, "symbols"):
+            async with _shown_progress(progress, cells_of(parameters)):
                 return await workers.map_panel(task, reference, parameters, progress=progress)
 
         yield map_rows
@@ -103,21 +105,31 @@ def map_rows_here(panel: Panel) -> "RowMapping":
 
 
 @asynccontextmanager
-async def _shown_progress(progress: Progress, what: str) -> AsyncIterator[Progress]:
-    """Show `progress` while the block runs; show nothing where standard error is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+async def _shown_progress(progress: Progress, cells: int = 0) -> AsyncIterator[None]:
+    """Show what is done, the rate and the time left while the block runs; nothing without a terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[pace]}"),
+    )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        looking = asyncio.create_task(_update_bar(bar, progress, what), name="progress-bar")
+        looking = asyncio.create_task(_update_bar(bar, progress, cells), name="progress-bar")
         try:
-            yield progress
+            yield
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
 
 
-async def _update_bar(bar: Bar, progress: Progress, what: str) -> None:
-    task = bar.add_task(what, total=None)
+async def _update_bar(bar: Bar, progress: Progress, cells: int) -> None:
+    begin, task = monotonic(), bar.add_task(work_text(cells), total=None, pace="")
     while True:
-        description = ", ".join(filter(None, (what, progress.text)))
-        bar.update(task, description=description, completed=progress.done, total=progress.total or None)
+        bar.update(
+            task,
+            description=", ".join(filter(None, (work_text(cells), progress.text))),
+            completed=progress.done,
+            total=progress.total or None,
+            pace=pace_text(progress.done, progress.total, monotonic() - begin, cells),
+        )
         await asyncio.sleep(POLL_INTERVAL_S)

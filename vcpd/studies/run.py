@@ -98,6 +98,7 @@ async def run_study(
     parameters = SimulationParams(
         keys=keys,
         settings=plan.settings,
+        cells=len(cells),
         first=plan.first,
         last=plan.last,
         universe=plan.dated_universe,

@@ -31,10 +31,14 @@ from vcpd.studies.trades import TradeTable
 
 
 class SimulationParams(msgspec.Struct, frozen=True, kw_only=True):
-    """What to simulate: the sets of trades, and the thresholds that their settings number."""
+    """What to simulate: the sets of trades, and the thresholds that their settings number.
+
+    `cells` is the number of the study's cells, for who shows the progress.
+    """
 
     keys: tuple[TradeSetKey, ...]
     settings: tuple[Thresholds, ...]
+    cells: int = 0
     first: date | None = None
     last: date | None = None
     universe: DatedUniverse = DatedUniverse()
