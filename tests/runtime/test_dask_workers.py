@@ -123,22 +123,28 @@ async def test_an_answer_whose_worker_dies_before_it_is_fetched_is_computed_agai
     assert killed
 
 
-async def test_a_scheduler_that_comes_back_is_used_again(
-    cluster: DaskProcesses, panel: PanelReference
+async def test_a_scheduler_that_is_restarted_while_tasks_run_loses_and_doubles_nothing(
+    cluster: DaskProcesses, panel: PanelReference, tmp_path: Path
 ) -> None:
     cluster.start_worker()
+    started, go, progress = tmp_path / "started", tmp_path / "go", Progress()
+    progress.begin(40, "computing")
     async with dask_workers(cluster.address) as workers:
-        progress = Progress()
-        before = await workers.map_panel(panels.closes, panel, 1.0, progress=progress)
-        port = int(cluster.address.rsplit(":", 1)[1])
-        cluster.end()
-        await asyncio.to_thread(cluster.start_scheduler, port)
-        cluster.start_worker()
         with capture_logs() as lines:
-            assert await workers.map_panel(panels.closes, panel, 1.0, progress=progress) == before
-        assert "scheduler lost 1 x" in progress.text
+            running = asyncio.create_task(
+                workers.map_panel(panels.wait_for_file, panel, (str(started), str(go)), progress=progress)
+            )
+            await asyncio.to_thread(wait_until, started.exists)
+            port = int(cluster.address.rsplit(":", 1)[1])
+            cluster.end()
+            await asyncio.to_thread(cluster.start_scheduler, port)
+            cluster.start_worker()
+            go.touch()
+            assert flat(await running) == list(range(40))
+        assert (progress.done, "scheduler lost 1 x" in progress.text) == (40, True)
         events = [line["event"] for line in lines]
-        assert events.index("dask.scheduler_lost") < events.index("dask.connected")
+        assert events.index("dask.scheduler_lost") > events.index("dask.connected")
+        assert flat(await workers.map_panel(panels.closes, panel, 1.0)) == list(range(40))  # type: ignore[arg-type]
 
 
 async def test_a_worker_with_another_version_is_refused_by_name_and_shown_by_status_and_doctor(

@@ -8,8 +8,9 @@ import pickle
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from typing import Any, Final, NamedTuple
 
 from distributed import Client, Future, wait
@@ -58,6 +59,7 @@ class DaskCluster:
         self.members = ClusterMembers()
         self._settings = settings
         self._client: Client | None = None
+        self._n_users: dict[Client, int] = {}  # tasks that use it now
         self._scheduler_id = ""
         self._listed_at_s = -math.inf
         self._connecting = threading.Lock()
@@ -65,38 +67,39 @@ class DaskCluster:
         self._closed = False
 
     def close(self) -> None:
-        """Release the connection; tasks that still run raise UnavailableError."""
+        """Release the connection, after the tasks that still run: they raise UnavailableError."""
         self._closed = True
         with self._connecting:
-            if self._client is not None:
-                self._client.close(timeout=self._settings.connect_timeout_s)
-                self._client = None
+            client, self._client = self._client, None
+            is_used = client is not None and client in self._n_users
+        if client is not None and not is_used:
+            client.close(timeout=self._settings.connect_timeout_s)
 
     def n_threads(self) -> int:
         """How many tasks all workers run at once; 0 while there is no connection."""
-        client = self._client
-        if client is None:
+        if self._client is None:
             return 0
-        try:
-            return sum(worker["nthreads"] for worker in self._listed_workers(client).values())
-        except Lost:
-            self._drop_if_gone(client)
-            return 0
+        with suppress(UnavailableError), self._used_client() as client:
+            try:
+                return sum(worker["nthreads"] for worker in self._listed_workers(client).values())
+            except Lost:
+                self._drop_if_gone(client)
+        return 0
 
     def look(self) -> Sequence[ClusterWorker]:
         """Ask each worker for its versions. UnavailableError where the scheduler does not answer."""
-        client = self._ready_client()
-        try:
-            listed = self._listed_workers(client)
-            answers = client.sync(
-                _scheduler(client).broadcast,
-                msg={"op": "versions", "packages": list(COMPARED_PACKAGES)},
-                on_error="ignore",
-                callback_timeout=ANSWER_TIMEOUT_S,
-            )
-        except Lost as error:
-            self._drop_if_gone(client)
-            raise UnavailableError(connection_problem(error, self._settings)) from None
+        with self._used_client() as client:
+            try:
+                listed = self._listed_workers(client)
+                answers = client.sync(
+                    _scheduler(client).broadcast,
+                    msg={"op": "versions", "packages": list(COMPARED_PACKAGES)},
+                    on_error="ignore",
+                    callback_timeout=ANSWER_TIMEOUT_S,
+                )
+            except Lost as error:
+                self._drop_if_gone(client)
+                raise UnavailableError(connection_problem(error, self._settings)) from None
         return tuple(
             cluster_worker(address, listed[address]["nthreads"], answer["packages"])
             for address, answer in answers.items()
@@ -111,13 +114,13 @@ class DaskCluster:
         """
         packed = pickle.dumps(task, protocol=5)
         for _ in range(ATTEMPTS):
-            client = self._ready_client()
-            try:
-                return self._run_with_panel(client, packed, sent)
-            except KilledWorker as error:
-                raise RemoteWorkerLostError(f"it took down {error.last_worker.address}") from None
-            except Lost:
-                self._drop_if_gone(client)
+            with self._used_client() as client:
+                try:
+                    return self._run_with_panel(client, packed, sent)
+                except KilledWorker as error:
+                    raise RemoteWorkerLostError(f"it took down {error.last_worker.address}") from None
+                except Lost:
+                    self._drop_if_gone(client)
         raise UnavailableError(f"the Dask scheduler at {self._settings.scheduler} went away")
 
     def _run_with_panel(self, client: Client, packed: bytes, sent: SentPanel | None) -> TaskResult:
@@ -175,13 +178,30 @@ class DaskCluster:
             for digest, body in blocks_to_send(sent.panel, sent.manifest, lacking):
                 _on_worker(client, asked.worker, put_block, digest, body)
 
-    def _ready_client(self) -> Client:
+    @contextmanager
+    def _used_client(self) -> Iterator[Client]:
+        """Connect where there is no client; one that was dropped is closed after its last task.
+
+        Its loop ends then, and a task that still waited for an answer would wait for ever.
+        """
         with self._connecting:
             if self._closed:
                 raise UnavailableError("the connection to the Dask cluster was closed")
             if self._client is None:
                 self._client = self._connect()
-            return self._client
+            client = self._client
+            self._n_users[client] = self._n_users.get(client, 0) + 1
+        try:
+            yield client
+        finally:
+            with self._connecting:
+                self._n_users[client] -= 1
+                is_unused = not self._n_users[client]
+                if is_unused:
+                    del self._n_users[client]
+                is_dropped = client is not self._client
+            if is_unused and is_dropped:
+                client.close(timeout=1)
 
     def _connect(self) -> Client:
         settings = self._settings
@@ -230,7 +250,6 @@ class DaskCluster:
             if self._client is client and not is_there:
                 self._client = None
                 self.members.lose_scheduler()
-                client.close(timeout=1)
 
     def _is_same_scheduler(self, client: Client) -> bool:
         try:
