@@ -18,6 +18,7 @@ from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import FloatArray
 from vcpd.domain.panel import Panel
 from vcpd.studies.conclusion import conclusions
+from vcpd.studies.dated_universe import UniverseFacts
 from vcpd.studies.figures import sharpe_ratio
 from vcpd.studies.overfitting import (
     deflated_sharpe,
@@ -210,6 +211,16 @@ def test_a_record_counts_each_plan_once_and_keeps_openings(tmp_path: Path, panel
     (tmp_path / FILE_NAME).write_text("{", encoding="utf-8")
     with pytest.raises(BadInputError, match=r"studies.json: is no record of studies"):
         read_record(tmp_path)
+
+
+def test_lists_of_sectors_make_no_other_plan() -> None:
+    """They split the trades that were found; prices of other dates choose other trades."""
+
+    def digest(facts: UniverseFacts) -> str:
+        return digest_of_plan(msgspec.structs.replace(VALIDATED, facts=facts))
+
+    assert digest(UniverseFacts(sectors_are_todays=True)) == digest_of_plan(VALIDATED)
+    assert digest(UniverseFacts(ratios={})) != digest_of_plan(VALIDATED)
 
 
 def test_other_bars_have_another_digest(panel: Panel) -> None:

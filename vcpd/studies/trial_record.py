@@ -88,5 +88,7 @@ def digest_of_bars(panel: Panel) -> str:
 
 
 def digest_of_plan(plan: StudyPlan) -> str:
-    """The same for the same values, however the file is written."""
+    """The same for the same values, however the file is written; lists of sectors only split trades."""
+    facts = msgspec.structs.replace(plan.facts, sectors_are_todays=False)
+    plan = msgspec.structs.replace(plan, facts=facts)
     return hashlib.sha256(msgspec.json.encode(plan)).hexdigest()[:DIGEST_CHARACTERS]
