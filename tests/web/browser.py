@@ -11,7 +11,11 @@ import pytest
 from tests.fakes.web import PASSWORD
 
 WAIT_S: Final = 30.0
-FLAGS: Final = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+FLAGS: Final = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+    # A page that was left ends with its process, instead of waiting to be shown again.
+    "--disable-features=BackForwardCache,SpareRendererForSitePerProcess",
+)
 WIDE: Final = (1440, 900)
 NARROW: Final = (360, 780)
 

@@ -255,7 +255,8 @@ def test_the_market_view_shows_regime_and_sectors_and_setups_name_both(
 def test_positions_show_rules_heat_and_journal(browser: Browser, address: str) -> None:
     browser.open(f"{address}/#/positions")
     browser.reads("#view-positions h2", "Held")
-    assert browser.count(".held tbody tr") == 2
+    assert browser.count(".held tbody tr:not(.lot-detail)") == 2
+    assert browser.count(".held .lot-detail[hidden]") == 2
     assert "sell: initial stop at 105.00" in browser.text(".held")
     assert "NOBARS: 5 shares at 50.00 are not evaluated: no bars" in browser.text("#view-positions")
     assert browser.count(".gauge.over") == 1
