@@ -1,31 +1,55 @@
 """Time and processor time of judging an account of 200 positions and 2,000 closed trades after a session.
 
 `python -m benchmarks.positions` prints the best of several runs: the report alone, and the whole task with
-its journal, the first time, on each evening after it (the journal before is known), and with one sale more.
+its journal, the first time, on each evening after it (the journal before is known), and with one sale more;
+and how long the port takes to answer about that account out of PostgreSQL, asked by a client in the same
+process.
 """
 
 import argparse
+import asyncio
 import random
+import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 
+import aiohttp
 import msgspec
 import numpy as np
 
+from tests.fakes.web import sources
 from vcpd.analysis.lots import build_lot_book
 from vcpd.analysis.position_task import PositionTaskParams, judge_account
 from vcpd.analysis.positions import PositionSettings, report_positions
+from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.domain.portfolio import Fill, Side, StoredFill
 from vcpd.domain.position_notes import CompanyNote, JudgedAccount
+from vcpd.store.database import Database
+from vcpd.store.embedded import EmbeddedPostgres
+from vcpd.store.fills import PostgresPositionReports
+from vcpd.store.settings import StoreSettings
+from vcpd.web.server import WebServer
+from vcpd.web.settings import WebSettings
 
 SYMBOLS = 500
 SESSIONS = 1_250
 HELD = 200
 SOLD = 2_000
 FIRST = date(2020, 1, 1)
+QUESTIONS = 60
+ANSWERS = (
+    "/api/positions",
+    "/api/heat",
+    "/api/journal?trades=100",
+    "/api/journal?symbol=NSE:S300",
+    "/api/journal",
+)
 
 
 def main() -> None:
@@ -56,6 +80,36 @@ def main() -> None:
         print(f"{name}: {best:.1f} ms")
     sizes = len(judged.texts.report) / 1e3, len(judged.texts.journal) / 1e3
     print(f"the report has {sizes[0]:.0f} kB, the journal {sizes[1]:.0f} kB")
+    asyncio.run(measure_answers(judged))
+
+
+async def measure_answers(judged: JudgedAccount) -> None:
+    """Print milliseconds from the request to the whole answer, one after the other."""
+    with tempfile.TemporaryDirectory(prefix="vcpd-bench-") as folder:
+        server = EmbeddedPostgres(Path(folder) / "postgres")
+        database = await Database.open(Secret(await server.start()), StoreSettings())
+        try:
+            reports = PostgresPositionReports(database)
+            await reports.put(judged.point, judged.texts)
+            port = await WebServer.start(WebSettings(port=0), replace(sources(), positions=reports))
+            async with aiohttp.ClientSession(f"http://127.0.0.1:{port.port}") as client:
+                for path in ANSWERS:
+                    await _time_answers(client, path)
+            await port.close()
+        finally:
+            await database.close()
+            await server.stop()
+
+
+async def _time_answers(client: aiohttp.ClientSession, path: str) -> None:
+    times, size = [], 0
+    for _ in range(QUESTIONS):
+        began = time.perf_counter()
+        async with client.get(path) as answer:
+            size = len(await answer.read())
+        times.append(1e3 * (time.perf_counter() - began))
+    worst = sorted(times)[int(0.95 * QUESTIONS)]
+    print(f"GET {path}: median {statistics.median(times):.1f} ms, p95 {worst:.1f} ms, {size / 1e3:.0f} kB")
 
 
 def _processor_ms(run: Callable[[], object]) -> float:

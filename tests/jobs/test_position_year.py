@@ -65,9 +65,9 @@ PATHS: Final[dict[str, Path]] = {
 }
 
 
-def reference(path: Path, meeting: int | None) -> dict[int, set[str]]:
-    """The rules that fire after each place from the purchase on, from loops over lists."""
-    fires: dict[int, set[str]] = {}
+def reference(path: Path, meeting: int | None) -> dict[int, dict[str, tuple[str, ...]]]:
+    """The rules that fire after each place from the purchase on, with their numbers, by loops over lists."""
+    fires: dict[int, dict[str, tuple[str, ...]]] = {}
     for at in range(BOUGHT, len(path)):
         closes = [bar[3] for bar in path[: at + 1]]
         highs = [closes[BOUGHT], ENTRY] + [bar[1] for bar in path[BOUGHT + 1 : at + 1]]
@@ -75,19 +75,27 @@ def reference(path: Path, meeting: int | None) -> dict[int, set[str]]:
         close, low, held = closes[-1], path[at][2], at - BOUGHT
         best = (max(highs) - ENTRY) / RISK
         earlier = highs[:-1] if held else highs
-        conditions = {
-            "initial_stop": min(lows) <= STOP,
-            "breakeven": best >= 2 and (low if (max(earlier) - ENTRY) / RISK >= 2 else close) <= ENTRY,
-            "trailing_average": best >= 1 and close < sum(closes[-50:]) / 50,
-            "chandelier": held > 0 and close < max(highs) - 3 * true_range(path[: at + 1]),
-            "time_stop": best < 1 and held >= 25,
-            "squat": held == 0 and close < PIVOT,
-            "failed_breakout": 0 < held <= 10 and close < PIVOT,
-            "climax": held > 0 and max(highs) >= 1.25 * ENTRY and climax_signs(path[: at + 1]) >= 2,
-            "strength": max(highs) >= ENTRY + 3 * RISK,
-            "results_due": meeting is not None and 0 <= meeting - at <= 3,
-        }
-        fires[at] = {name for name, holds in conditions.items() if holds}
+        tested = low if (max(earlier) - ENTRY) / RISK >= 2 else close
+        average, hung = sum(closes[-50:]) / 50, max(highs) - 3 * true_range(path[: at + 1])
+        signs = climax_signs(path[: at + 1]) if held else 0
+        away = -1 if meeting is None else meeting - at
+        rows: list[tuple[str, bool, tuple[str, ...]]] = [
+            ("initial_stop", min(lows) <= STOP, (f"{min(lows):,.2f}", f"{STOP:,.2f}")),
+            ("breakeven", best >= 2 and tested <= ENTRY, (f"{tested:,.2f}", f"{ENTRY:,.2f}")),
+            ("trailing_average", best >= 1 and close < average, (f"{close:,.2f}", f"{average:,.2f}")),
+            ("chandelier", held > 0 and close < hung, (f"{close:,.2f}", f"{hung:,.2f}")),
+            ("time_stop", best < 1 and held >= 25, (f"{held} of 25 sessions", f"{best:.2f} R")),
+            ("squat", held == 0 and close < PIVOT, (f"{close:,.2f}", f"{PIVOT:,.2f}")),
+            ("failed_breakout", 0 < held <= 10 and close < PIVOT, (f"{close:,.2f}", f"{PIVOT:,.2f}")),
+            (
+                "climax",
+                max(highs) >= 1.25 * ENTRY and signs >= 2,
+                (f"{signs} of 4", f"{max(highs) - ENTRY:.0f} %"),
+            ),
+            ("strength", max(highs) >= ENTRY + 3 * RISK, (f"{max(highs):,.2f}", f"{ENTRY + 3 * RISK:,.2f}")),
+            ("results_due", 0 <= away <= 3, (f"in {away} sessions",)),
+        ]
+        fires[at] = {name: numbers for name, holds, numbers in rows if holds}
     return fires
 
 
@@ -111,15 +119,23 @@ def largest(values: Sequence[float]) -> bool:
     return len(values) > 5 and values[-1] > max(0.0, *values[:-1])
 
 
-def expected_alerts() -> set[tuple[str, str, date]]:
-    """Each rule on each session on which it fires and did not before."""
-    found = set()
+def expected_numbers() -> dict[tuple[str, str, date], tuple[str, ...]]:
+    """Each rule on each session on which it fires and did not before, with the numbers in its text."""
+    found: dict[tuple[str, str, date], tuple[str, ...]] = {}
     for symbol, path in PATHS.items():
-        before: set[str] = set()
+        before: dict[str, tuple[str, ...]] = {}
         for at, fires in reference(path, RESULTS.get(symbol)).items():
-            found |= {(symbol, name, DAYS[at]) for name in fires - before}
+            result = f"{(path[at][3] - ENTRY) / RISK:.6f}"
+            found |= {
+                (symbol, name, DAYS[at]): (*fires[name], result) for name in fires.keys() - before.keys()
+            }
             before = fires
     return found
+
+
+def expected_alerts() -> set[tuple[str, str, date]]:
+    """Without the numbers."""
+    return set(expected_numbers())
 
 
 class DeathError(Exception):
@@ -261,6 +277,13 @@ async def test_each_rule_is_reported_on_the_session_that_the_reference_says() ->
     await year.run()
     assert year.published() == expected_alerts()
     assert len(year.notifier.published) == len(expected_alerts())
+    numbers = expected_numbers()
+    for alert in year.notifier.published.values():
+        assert alert.session is not None
+        name = str(alert.facts["rule"]).replace(" ", "_")
+        *parts, result = numbers[str(alert.symbol), name, alert.session]
+        assert all(part in str(alert.facts["detail"]) for part in parts), alert.facts["detail"]
+        assert f"{alert.facts['result_r']:.6f}" == result
     assert list(year.reports.points) == DAYS[BOUGHT - 1 :]
 
 
