@@ -104,7 +104,7 @@ def _days(bars: pl.DataFrame) -> Any:
 
 
 def ratios_of_frame(frame: Any) -> dict[str, tuple[RatioStep, ...]]:
-    """By symbol, the splits and bonuses of a frame: `symbol`, `session` (the ex-date), `ratio`.
+    """Reads the splits and bonuses of a frame by symbol: `symbol`, `session` (the ex-date), `ratio`.
 
     BadInputError names a missing column, or the first row whose ratio is not above 0.
     """

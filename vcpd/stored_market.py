@@ -147,7 +147,7 @@ class StoredMarket:
 
 
 def best_first(setups: Iterable[Setup]) -> list[Setup]:
-    """By score, then by symbol."""
+    """Sorts setups by score, the highest first, then by symbol."""
     return sorted(setups, key=lambda setup: (-setup.score, setup.symbol))
 
 

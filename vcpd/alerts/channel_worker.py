@@ -259,7 +259,7 @@ async def _finish_before_cancel(work: Awaitable[None]) -> None:
 
 
 def accepts(choice: ChannelSettings, alert: Alert) -> bool:
-    """By its kind, and for setups by rating and score; of a digest, one good row is enough."""
+    """Whether a channel accepts an alert by its kind, rating and score; one row of a digest is enough."""
     chosen = alert.kind in choice.kinds if choice.kinds else alert.kind not in DEADMAN_KINDS
     if not chosen:
         return False

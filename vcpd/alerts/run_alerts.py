@@ -28,7 +28,7 @@ class RunLog:
     calendar: TradingCalendar
 
     def runs_of(self, *kinds: str) -> Iterator[tuple[Run, date]]:
-        """Those runs with the session they worked for."""
+        """Yields the runs of these jobs with their sessions."""
         for run in self.runs:
             session = run.session
             if session is None or not self.calendar.is_session(session):

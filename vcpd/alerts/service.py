@@ -150,7 +150,7 @@ class AlertService:
         return workers
 
     async def _maintain(self, plan: ChannelPlan) -> None:
-        """Until the plan changes: give up alerts that are too old to send, delete very old ones."""
+        """Gives up alerts that are too old to send and deletes very old ones, until the plan changes."""
         while self._plan is plan:
             if self._is_active():
                 try:

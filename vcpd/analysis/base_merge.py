@@ -44,7 +44,7 @@ def _has_same_anchor(place: SymbolSession, life: BaseTracker, base: Base) -> boo
 
 
 def _shares_structure(place: SymbolSession, life: BaseTracker, base: Base) -> bool:
-    """By dates alone: prices may have been restated since."""
+    """Compares dates alone, because prices may have been restated since."""
     if base.anchor_date in {place.date(anchor) for anchor in life.anchors}:
         return True
     pivot_date = base.setup.contractions[-1].high_date if base.setup and base.setup.contractions else None
@@ -96,7 +96,7 @@ def _recorded_levels(place: SymbolSession, life: BaseTracker, base: Base, judged
 
 
 def _is_closed(place: SymbolSession, base: Base) -> bool:
-    """It ended at an earlier session, for good: once no replay remembers it, it is not followed any more."""
+    """Whether the base ended at an earlier session: it is dropped once no replay finds it any more."""
     running = base.setup is not None and base.setup.provisional
     return base.state in ENDED_STATES and base.last_judged < place.session_context.as_of and not running
 

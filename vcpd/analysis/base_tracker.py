@@ -167,12 +167,12 @@ class BaseTracker:
             t -= 1
 
     def cancel_provisional(self, t: int) -> None:
-        """This base was found only on the bar of a running session, which has changed since."""
+        """Ends a base that was found only on the bar of a running session, which has changed since."""
         self.events, self.emitted = [], set()
         self._end(BaseState.EXPIRED, t, "found while the session ran, not confirmed by its later bar")
 
     def _start_cycle(self, t: int, kind: EventKind, detail: str) -> None:
-        """From here on each kind of event may happen once more."""
+        """Starts a cycle, in which each kind of event may happen once more."""
         self.emitted, self.chapter_at = set(), t
         self._record(kind, t, detail)
 

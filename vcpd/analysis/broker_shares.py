@@ -54,7 +54,7 @@ class CompanyNames:
         return self._isin_of.get(base_symbol(symbol), "")
 
     def symbol(self, symbol: str) -> str:
-        """Without the suffix of a series; the symbol itself where its ISIN names no other."""
+        """Returns the symbol of the same ISIN; without one, the symbol without the suffix of its series."""
         return self._symbol_of.get(self.isin(symbol), base_symbol(symbol))
 
 

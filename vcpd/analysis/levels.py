@@ -44,7 +44,7 @@ class Levels(NamedTuple):
 
     @property
     def risk_pct(self) -> float:
-        """From entry to the capped stop."""
+        """The distance from entry to capped stop, in percent of the entry."""
         return 100 * (self.entry - self.stop) / self.entry
 
     @property

@@ -91,6 +91,6 @@ def sector_thirds(ranks: Sequence[SectorRank]) -> dict[str, SectorThird]:
 def _estimates(
     days: DateArray, results: FloatArray, labels: Sequence[str], names: Sequence[str]
 ) -> dict[str, Estimate]:
-    """In the order of `names`."""
+    """Estimates the results of each label, in the order of `names`."""
     own = np.array(labels, "U32")
     return {name: estimate(days[own == name], results[own == name]) for name in names if (own == name).any()}

@@ -76,7 +76,7 @@ class PackedBars(NamedTuple):
         return values
 
     def symbols_where(self, holds: BoolArray) -> IntArray:
-        """By session, the symbols where the packed `holds` is true."""
+        """Counts by session the symbols where the packed `holds` is true."""
         spread = holds
         if not self.is_whole:
             spread = np.zeros(holds.shape, np.bool_)
@@ -85,7 +85,7 @@ class PackedBars(NamedTuple):
         return counted
 
     def total(self, values: FloatArray, holds: BoolArray) -> IntArray:
-        """By session, the sum of packed `values` where `holds`, each rounded to a whole number."""
+        """Sums by session the packed `values` where `holds`, each rounded to a whole number."""
         spread = np.zeros(values.shape)
         spread[self.known] = np.where(holds & ~np.isnan(values), np.rint(values), 0.0)[self.places]
         sums: IntArray = spread.sum(axis=0).astype(np.int64)

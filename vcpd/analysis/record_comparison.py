@@ -219,7 +219,7 @@ def _setups_of_history(
 def _cause_of_silence(
     session_context: SessionContext, symbol: str, session: date, reported: Sequence[ReportedSetup]
 ) -> Cause:
-    """By what the record has of the same evening, and of the same symbol on the nearest other evening."""
+    """Finds why nothing is recorded, by the record of that evening and of the symbol's nearest other one."""
     evening = [entry for entry in reported if entry.session == session]
     if any(entry.provisional for entry in evening):
         return Cause.PROVISIONAL

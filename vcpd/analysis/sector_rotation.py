@@ -34,7 +34,7 @@ _RatedMembers: TypeAlias = tuple[FloatArray, FloatArray, list[tuple[str, ...]]]
 
 
 class _SectorSums(NamedTuple):
-    """By sector, the last row the whole universe.
+    """Sums by sector; the last row is the whole universe.
 
     Summed returns and their counts are (k, m), of all sessions that decide; symbols above SMA 50 and those
     that have one (k, n), of the sessions asked for.
@@ -132,7 +132,7 @@ def _groups(
 
 
 def _rated_members(ratings: FloatArray, rows: IntArray, symbols: Sequence[str]) -> _RatedMembers:
-    """By session: the median rating of a sector's symbols, how many have one, the leaders."""
+    """Returns by session the median rating of a sector's symbols, their number, and the leaders."""
     order = np.argsort(-ratings, axis=1, kind="stable")  # unknown ones last
     at = np.arange(len(ratings))
     ordered = ratings[at[:, None], order]
@@ -244,7 +244,7 @@ def _rounded(values: FloatArray) -> list[list[float | None]]:
 def _rank_session(
     table: _SectorTable, at: int, groups: Sequence[_Group], level: range, session: date
 ) -> list[SectorRank]:
-    """Those of a level, the strongest first, without a rank last; equal ones in the order of their names."""
+    """Ranks the sectors of a level, the strongest first, those without a rank last, equal ones by name."""
     score = table.score[at]
     order = sorted(level, key=lambda k: (math.isnan(score[k]), -score[k]))
     return [

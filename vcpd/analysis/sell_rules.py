@@ -150,7 +150,7 @@ def initial_stop(held: HeldLot, _: SellRuleSettings) -> RuleReading | None:
 
 
 def breakeven(held: HeldLot, settings: SellRuleSettings) -> RuleReading | None:
-    """After enough R in an earlier session, the session's low at or under the entry.
+    """Fires when the session's low is at or under the entry, after enough R in an earlier session.
 
     A session that first gains so much and falls back does not fire: its bar does not say what came first.
     """
@@ -170,7 +170,7 @@ def _price_stop(name: str, low: float, level: float, what: str) -> RuleReading:
 
 
 def trailing_average(held: HeldLot, settings: SellRuleSettings) -> RuleReading | None:
-    """After enough R, a close under the simple average."""
+    """Fires on a close under the simple average after enough R."""
     length, best = settings.trail_sessions, held.measures.best_r
     if not length or len(held.window.bars) < length or best is None or best < settings.trail_after_r:
         return None
@@ -221,7 +221,7 @@ def failed_breakout(held: HeldLot, settings: SellRuleSettings) -> RuleReading | 
 
 
 def climax(held: HeldLot, settings: SellRuleSettings) -> RuleReading | None:
-    """After a long run-up, at least two signs of exhaustion together."""
+    """Fires on at least two signs of exhaustion together after a long advance."""
     measures = held.measures
     if not settings.climax_gain_pct or not measures.sessions_held:
         return None

@@ -310,7 +310,7 @@ def _second_stage(trend: Trend, thresholds: Thresholds) -> BoolArray:
 
 
 def _within_gates(context: SymbolContext, chains: ChainArrays, holds: BoolArray) -> BoolArray:
-    """Without the sessions whose chain fails a gate that the search does not evaluate itself."""
+    """Removes the sessions whose chain fails a gate that the search does not evaluate itself."""
     slots = holds.nonzero()[0]
     if len(slots):
         holds[slots] = found_chains_hold(context.structures(chains, slots), context.thresholds)

@@ -112,7 +112,7 @@ def _adjustments(
 
 
 def later_ratios(fills: Sequence[Fill], actions: Iterable[ShareAdjustment]) -> list[float]:
-    """For each fill the shares of now that one of its day is, by a list of splits and bonuses."""
+    """Returns for each fill how many of today's shares one of its day is, by splits and bonuses."""
     by_symbol: Mapping[str, list[ShareAdjustment]] = defaultdict(list)
     for action in actions:
         by_symbol[action.symbol].append(action)

@@ -64,7 +64,7 @@ def excursions_of(
 
 
 def trade_excursions(trade: ClosedTrade, series: BarSeries | None) -> TradeExcursions | None:
-    """From the day of the purchase to that of the sale; None where there are no bars of it."""
+    """Measures from the day of the purchase to that of the sale; None where there are no bars."""
     if series is None or trade.opened is None:
         return None
     first, stop = series.row_of(trade.opened), series.row_of(trade.closed + ONE_DAY)
@@ -86,7 +86,7 @@ def _excursions_between(trade: ClosedTrade, highest: float, lowest: float) -> Tr
 
 
 def _excursions_in_panel(trades: Sequence[ClosedTrade], bars: AccountBars) -> Mapping[int, TradeExcursions]:
-    """By the place of the trade; absent where its symbol did not trade on the day of the purchase."""
+    """Returns excursions by the trade's index; absent without a bar of its symbol on the purchase's day."""
     panel = bars.panel
     dated = [at for at, trade in enumerate(trades) if trade.opened is not None and trade.symbol in bars.rows]
     rows = np.array([bars.rows[trades[at].symbol] for at in dated], np.int64)

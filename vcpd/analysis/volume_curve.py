@@ -42,7 +42,7 @@ class VolumeCurve:
 
     @classmethod
     def of_cumulative(cls, cumulative: FloatArray, sessions: int) -> Self:
-        """From running sums (m,) at the end of each step."""
+        """Builds the curve from running sums (m,) at the end of each step."""
         shares = np.concatenate([[0.0], np.maximum.accumulate(cumulative) / cumulative.max()])
         shares[-1] = 1.0
         return cls(shares, sessions)
@@ -64,7 +64,7 @@ class VolumeCurve:
         return VolumeCurve(shares, self.sessions)
 
     def blended_with(self, behind: "VolumeCurve") -> "VolumeCurve":
-        """This curve blended with what is known in general, by the number of its sessions."""
+        """Returns this curve blended with `behind`, weighted by the number of its sessions."""
         weight = self.sessions / (self.sessions + PRIOR_SESSIONS)
         general = behind.resampled(len(self.shares) - 1).shares
         blended = weight * self.shares + (1 - weight) * general

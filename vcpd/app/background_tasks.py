@@ -152,7 +152,7 @@ class DaemonTasks:
             raise error
 
     async def _watch_login(self) -> None:
-        """After a login, on the page or by `vcpd login`, run again what failed without one."""
+        """Runs again what failed without a login, after one on the page or by `vcpd login`."""
         was_due = False
         while True:
             due = self._market.session.status().login_due

@@ -231,7 +231,7 @@ class Daemon:
             stopper.cancel()
 
     async def _wait_extending_timeout(self, tasks: set[asyncio.Task[Any]]) -> None:
-        """Until the first ends; a recovery or a migration may take longer than the manager's patience."""
+        """Waits for the first to end and extends the manager's time limit: a migration may take longer."""
         for _ in range(MAX_START_S // START_CHECK_INTERVAL_S):
             done, _ = await asyncio.wait(
                 tasks, timeout=START_CHECK_INTERVAL_S, return_when=asyncio.FIRST_COMPLETED

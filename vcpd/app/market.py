@@ -64,7 +64,7 @@ class MarketSession(Protocol):
 
 
 def _keep_settings(_: Configuration) -> None:
-    """For a market none of whose settings change while it is open."""
+    """Changes nothing: no setting of this market can change while it is open."""
 
 
 @dataclass(frozen=True, slots=True)

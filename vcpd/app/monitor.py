@@ -169,7 +169,7 @@ class Monitor:
             self.runs_version = stamp
 
     async def measure(self) -> None:
-        """Never raises for a store that is away: that is a measurement too."""
+        """Measures; a store that cannot be reached is a measurement too, not an error."""
         if self.system is not None:
             self.cpu_pct.append(self.system.machine_cpu_pct)
         jobs = self.scheduler.snapshot().jobs

@@ -134,7 +134,7 @@ class WatchlistService:
         return await self.store.add(name, symbols)
 
     async def _prices(self, book: WatchlistBook, symbols: Sequence[str]) -> WatchedPrices:
-        """Without values where no bars are stored yet: the lists are shown all the same."""
+        """Reads prices; without values where no bars are stored, because lists are shown all the same."""
         try:
             return await self.read(book, None, symbols)
         except RetryableError:

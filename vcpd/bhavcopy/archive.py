@@ -195,7 +195,7 @@ class BhavcopyArchive(Protocol):
         ...
 
     async def mark_corrupt(self, path: Path) -> None:
-        """This file could not be understood: give another one from now on."""
+        """Excludes a file that cannot be read; another one is returned from now on."""
         ...
 
 
@@ -226,7 +226,7 @@ class WebArchive:
         return await self._find(session, file)
 
     async def is_published(self, session: date) -> bool:
-        """By the index values, which are small."""
+        """Whether the session's index values are there, which are a small file."""
         file = index_file(session)
         return await self._download.fetch(f"{self._root}/{file.path}", file.name) is not None
 
@@ -291,12 +291,12 @@ class FolderArchive:
         return [path for path in loose if path is not None and path not in self._corrupt]
 
     async def file_path(self, session: date, file: ArchivedFile) -> Path | None:  # noqa: ARG002 - see the protocol
-        """By the name that is kept, or by the archive's own."""
+        """Finds the file by the name under which it is kept, or by the archive's own."""
         named = ArchivedFile(file.path.rpartition("/")[2], file.path)
         return await self._find(file) or await self._find(named)
 
     async def is_published(self, session: date) -> bool:  # noqa: ARG002 - see the protocol
-        """Never known: the user fills the folder when it suits them."""
+        """Returns False: the user fills the folder at any time."""
         return False
 
     async def mark_corrupt(self, path: Path) -> None:

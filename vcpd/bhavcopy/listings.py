@@ -114,7 +114,7 @@ def instrument_token(isin: str, name: str) -> int:
 
 
 def _periods_of_latest_share(periods: Sequence[ListingPeriod]) -> list[ListingPeriod]:
-    """Of a symbol's listing periods, the latest first, those of the same share as the first of them."""
+    """Keeps the listing periods, latest first, that are of the same share as the first."""
     kept = list(periods[:1])
     for period in periods[1:]:
         later = kept[-1]

@@ -240,7 +240,7 @@ class BhavcopySync:
         return RetryableError(text)
 
     def _may_be_published(self, session: date, latest: date) -> bool:
-        """Not once a later session is there: then the exchange was closed, or its archive lost the file."""
+        """Whether the file may still come: not once a later session is there, or after too long a time."""
         return session >= latest and self._time.today() - session <= self._missing_after
 
 

@@ -29,7 +29,7 @@ def add_chart_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def chart(arguments: argparse.Namespace) -> int:
-    """From a file of bars, or from the daemon's own snapshot where none is named."""
+    """Draws from a file of bars, or from the daemon's own snapshot where none is named."""
     symbol = arguments.symbol.upper()
     output: Path = arguments.output or Path(f"{symbol.rpartition(':')[2]}.svg")
     if output.suffix.lower() not in IMAGE_SUFFIXES:

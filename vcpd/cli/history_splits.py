@@ -31,7 +31,7 @@ def outcome_splits(
     configuration: Configuration,
     arguments: argparse.Namespace,
 ) -> OutcomeSplits:
-    """By regime where --index gives one, by sector rank where --sectors does; else nothing of it."""
+    """Splits outcomes by regime where --index is given, by sector rank where --sectors is given."""
     kinds = {
         SETUPS: found.setups,
         "setups": found.setups_same_stop,

@@ -48,7 +48,7 @@ def add_journal_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def journal(arguments: argparse.Namespace) -> int:
-    """As tables, CSV, JSON or a file; of the daemon's store, or of --trades over --bars."""
+    """Prints or writes the journal of the daemon's store, or of --trades over --bars."""
     found = _journal_of_files(arguments) if arguments.trades or arguments.bars else _stored_journal(arguments)
     if arguments.output is not None:
         _write_entries(arguments.output, found.entries)

@@ -297,7 +297,7 @@ def add_explain_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def explain_symbol(arguments: argparse.Namespace) -> int:
-    """By the file of bars, or by the daemon where none is named."""
+    """Explains a symbol by the file of bars, or by the daemon where none is named."""
     setup = _setup_from_daemon(arguments) if arguments.bars is None else _setup_from_bars(arguments)
     if print_data(arguments, [setup], [setup]):
         return EXIT_OK

@@ -184,7 +184,7 @@ def covered_spans(
     coverage: Mapping[int, Coverage],
     calendar: TradingCalendar,
 ) -> dict[int, SessionSpan]:
-    """For each instrument the span that need not be requested from the market any more.
+    """Returns for each instrument the span that need not be requested from the market any more.
 
     Only where it touches what has been asked before: otherwise the hole between would pass for known.
     """

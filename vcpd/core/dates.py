@@ -49,7 +49,7 @@ _COMPACT_INSTANT: Final = re.compile(r"(\d{8})[T\s]?(\d{2})(\d{2})(\d{2})?")
 
 
 class DateOrder(StrEnum):
-    """In which order a date of numbers names its parts."""
+    """The order of the parts of a numeric date."""
 
     DAY_FIRST = "day-first"
     MONTH_FIRST = "month-first"

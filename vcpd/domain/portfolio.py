@@ -81,7 +81,7 @@ class ShareAdjustment(msgspec.Struct, frozen=True, gc=False):
 
 
 class SymbolChange(msgspec.Struct, frozen=True):
-    """From the start of `session` on the company's shares are traded as `new_symbol`."""
+    """A company's shares are traded as `new_symbol` from the start of `session` on."""
 
     symbol: str
     session: date
@@ -133,12 +133,12 @@ class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def profit(self) -> float:
-        """Before charges."""
+        """The profit before charges."""
         return self.quantity * (self.exit - self.entry)
 
     @property
     def net_profit(self) -> float | None:
-        """After charges; None where they are not known."""
+        """The profit after charges; None where they are not known."""
         return None if self.charges is None else self.profit - self.charges
 
     @property

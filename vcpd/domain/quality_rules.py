@@ -259,7 +259,7 @@ def _are_all_sound(prices: FloatArray, volume: FloatArray) -> bool:
 
 
 def _rule_violations(prices: FloatArray, volume: FloatArray) -> tuple[BoolArray, ...]:
-    """For each rule between the session's and the duplicates': which rows (n,) break it."""
+    """Returns the rows (n,) that break each rule about a single row's prices and volume."""
     opened, high, low, closed = prices
     slack = np.maximum(ROUNDING_TOLERANCE, ROUNDING_SHARE * closed)
     missing: BoolArray = np.logical_not(np.isfinite(prices).all(axis=0))
@@ -377,7 +377,7 @@ def _volumes_differ(left: BarSeries, right: BarSeries) -> BoolArray:
 
 
 def _only_in(some: DateArray, others: DateArray) -> DateArray:
-    """Those of `some` that lie within the span of `others` without being among them."""
+    """Returns the dates of `some` within the span of `others` that are not among them."""
     if not len(others):
         return some[:0]
     within = some[(some >= others[0]) & (some <= others[-1])]

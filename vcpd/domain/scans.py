@@ -106,7 +106,7 @@ class SymbolVerdict(msgspec.Struct, frozen=True):
         sector: str | None,
         market: SessionMarket,
     ) -> Self:
-        """From a verdict, a risk score, the company's sector and the market.
+        """Creates the facts from a verdict, a risk score, the company's sector and the market.
 
         The detector's values are those of a base: a symbol without one has none, whether its verdict is
         still stored or not, so that a past session is answered as it was on its evening.

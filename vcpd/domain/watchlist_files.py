@@ -46,7 +46,7 @@ class ListFormat(StrEnum):
 
     @property
     def ending(self) -> str:
-        """Of the names of its files."""
+        """The ending of its files' names."""
         return {ListFormat.BASKET: "csv", ListFormat.BASKET_JSON: "json"}.get(self, "txt")
 
 

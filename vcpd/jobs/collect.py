@@ -255,7 +255,7 @@ class Reconcile:
     def _lookback_gaps(
         self, due: list[tuple[StoredInstrument, Coverage]], suspected: frozenset[str], target: date
     ) -> Iterator[Gap]:
-        """From the first provisional session, or from the beginning, up to the last closed session."""
+        """Yields gaps from the first provisional session, or the beginning, up to the last closed one."""
         finality = self.finality
         wanted = fetch_target(finality, finality.calendar.last_session_at(self.clock.now()))
         number = len(finality.calendar.sessions(finality.calendar.valid_from, target))

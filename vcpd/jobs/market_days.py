@@ -29,7 +29,7 @@ class MarketDayStore(Protocol):
 
 
 async def no_holiday_list(_calendar: TradingCalendar, _today: date) -> str:
-    """For a market that publishes no holiday list."""
+    """Returns no text, for a market that publishes no holiday list."""
     return ""
 
 

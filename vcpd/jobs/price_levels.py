@@ -44,7 +44,7 @@ class WatchlistStore(Protocol):
         ...
 
     async def companies(self, symbols: Sequence[str]) -> Mapping[str, ListedCompany]:
-        """Those of `symbols` that are listed."""
+        """Returns the companies of those `symbols` that are listed."""
         ...
 
     async def add(self, name: str, symbols: Sequence[str]) -> int:

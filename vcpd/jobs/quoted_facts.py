@@ -44,7 +44,7 @@ class QuotedFacts:
         self._forget_old()
 
     def not_taken(self, instruments: Iterable[StoredInstrument], session: date) -> list[StoredInstrument]:
-        """Those for which no quote was requested in `session`, as where their bars came as candles."""
+        """Returns the instruments without a quote in `session`, as where their bars came as candles."""
         taken = self._taken.get(session, set())
         return [item for item in instruments if item.symbol not in taken]
 

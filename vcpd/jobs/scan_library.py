@@ -56,7 +56,7 @@ class ScanLibrary:
         return find_scan(name, {**stored, **self.settings.saved})
 
     async def followed(self) -> Sequence[ListedScan]:
-        """Those whose changes are alerted: by the configuration's order, then those of the page."""
+        """Lists the scans whose changes are alerted: in the configuration's order, then those of the page."""
         found = {scan.name: scan for scan in await self.listed() if scan.followed}
         configured = [found[name] for name in self.settings.follow if name in found]
         return configured + [scan for name, scan in found.items() if name not in self.settings.follow]

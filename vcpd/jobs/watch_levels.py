@@ -45,7 +45,7 @@ class LevelWatch:
         clock: Clock,
         real_clock: Clock,
     ) -> None:
-        """Without `sources` or `notifier` nothing is followed."""
+        """Follows nothing without `sources` or `notifier`."""
         self._sources, self._instruments, self._notifier = sources, instruments, notifier
         self._hours, self._clock, self._real_clock = hours, clock, real_clock
         self._book = WatchlistBook()

@@ -109,7 +109,7 @@ def _is_in_reach(setup: Setup, settings: WatchSettings) -> bool:
 
 
 def _sort_key(pair: tuple[Base, Setup]) -> tuple[bool, float, str]:
-    """Those that may break out first, the nearest to its pivot before others."""
+    """Sorts bases that may break out before others, the nearest to its pivot first."""
     base, setup = pair
     return setup.state in BREAKOUT_STATES, distance_key(setup)[0], base.symbol
 
@@ -125,7 +125,7 @@ LimitNote = Callable[[str, float], str]
 
 
 def no_limit_note(_symbol: str, _price: float) -> str:
-    """For a market that states no limits."""
+    """Returns no note, for a market that states no limits."""
     return ""
 
 

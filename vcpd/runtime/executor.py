@@ -166,7 +166,7 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 class WorkerLostError(VcpdError):
-    """This very task took its worker with it: crashed, out of memory, or killed for its time."""
+    """The task ended its worker: by a crash, by its use of memory, or by exceeding its time limit."""
 
 
 class ExecutorBrokenError(VcpdError):
@@ -360,7 +360,7 @@ class WorkerExecutor:
 
 
 def _live_processes(pids: Sequence[int]) -> list[psutil.Process]:
-    """Those that are still there."""
+    """Returns the processes that still run."""
     found = []
     for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -88,7 +88,7 @@ def trim_heap() -> None:
 
 
 def limit_native_threads() -> None:
-    """For a process that waits more than it computes; what the user has set in the environment stays."""
+    """Limits native threads in a process that mostly waits; keeps what the user's environment sets."""
     for name, value in DAEMON_THREAD_ENV.items():
         os.environ.setdefault(name, value)
 

@@ -125,7 +125,7 @@ class OpenedPanel:
         self._used.set()
 
     def release_memory_when_idle(self) -> None:
-        """For ever, in a thread: let go of the panel and of spare memory after a quiet while."""
+        """Runs in a thread for ever: releases the panel and spare memory after an idle while."""
         while True:
             self._used.wait()
             left_s = self._used_at_s + self._idle_release_s - time.monotonic()

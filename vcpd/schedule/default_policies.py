@@ -33,7 +33,7 @@ def _collection_policies() -> dict[str, JobPolicy]:
 
 
 def _watch_policies() -> dict[str, JobPolicy]:
-    """It prepares before the open and lasts until the close; begun late, it watches what is left."""
+    """Returns the policy of the live watch, from before the open to the close; it may begin late."""
     return {
         "watch": JobPolicy(
             at="session_open - 10min",

@@ -107,7 +107,7 @@ async def _lock_instruments(connection: Connection, keys: Sequence[int]) -> None
 
 
 async def _merge_bars(connection: Connection, bars: BarTable, *, compares_scale: bool) -> MergeCounts:
-    """In bulk, instruments without bars are copied straight in; the others are compared first."""
+    """Merges bars in bulk: copies those of instruments without bars, compares the others first."""
     if len(bars) < BULK_ROWS:
         return await _merge_by_comparison(connection, bars, compares_scale=compares_scale)
     keys = [int(key) for key in np.unique(bars.instrument_id)]

@@ -70,7 +70,7 @@ def _chosen_rows(runs: _SymbolRuns, needed: NeededRows) -> BoolArray:
 
 
 def _symbol_runs(table: RawTable) -> _SymbolRuns | None:
-    """None where symbols are not each in one piece under one name, or dates are no ascending dates."""
+    """Returns None where a symbol's rows are not together under one name, or its dates do not ascend."""
     try:
         places = match_columns(table.header.names)
     except BadInputError:  # named where the table is parsed

@@ -266,7 +266,7 @@ def _reject_foreign_origin(request: web.Request, public_origin: str) -> None:
 
 
 def _reject_large_body(request: web.Request, settings: WebSettings) -> None:
-    """Before a byte of it is read; nothing here needs a body of unknown length."""
+    """Rejects a large body before any of it is read; no endpoint needs one of unknown length."""
     if request.body_exists and request.content_length is None:
         raise HttpError(411, "a body needs its Content-Length")
     own_kb = operation_of(request).body_limit_kb

@@ -82,7 +82,7 @@ class MailChannel:
 
 
 def _to_error(error: Exception) -> VcpdError:
-    """By the server's code; without one there was no answer, and a retry may succeed."""
+    """Chooses the error by the server's code; without an answer a retry may succeed."""
     if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
         return _error_from_codes(recipient.code for recipient in error.recipients)
     if isinstance(error, aiosmtplib.SMTPResponseException):
