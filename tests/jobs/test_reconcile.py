@@ -51,6 +51,14 @@ async def test_provisional_bars_become_final() -> None:
     assert result.counts["updated"] == len(SYMBOLS) + 1
 
 
+async def test_a_kept_panel_that_differed_is_reported() -> None:
+    """The panel is made anew from all bars each morning."""
+    sample = await evening_sample()
+    sample.panels.difference = "1 symbols' bars were kept otherwise than stored, first NSE:B"
+    result = await sample.reconcile()(context(NEXT_SESSION))
+    assert "the panel was replaced: 1 symbols' bars were kept otherwise" in result.reason
+
+
 async def test_a_differing_close_is_replaced_and_reported() -> None:
     sample = await evening_sample()
     change(sample, "NSE:B", SESSION, "close", 1.002)

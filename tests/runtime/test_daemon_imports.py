@@ -12,8 +12,11 @@ import psutil
 import pytest
 
 from tests.runtime.panels import open_panel, save_panel
+from vcpd.domain.panel import Panel
 from vcpd.runtime.process_tuning import DAEMON_THREAD_ENV, freeze_gc, limit_native_threads, trim_heap
 from vcpd.runtime.worker_process import OpenedPanel
+from vcpd.store.panel_files import PanelFiles
+from vcpd.store.panel_files import open_panel as stored_panel
 
 HEAVY = ("polars", "pandas", "scipy")
 IMPORT_THE_DAEMON = f"""
@@ -95,6 +98,26 @@ def resident_kb_of(path: str) -> int:
         elif inside and line.startswith("Rss:"):
             sizes += int(line.split()[1])
     return sizes
+
+
+def test_a_worker_lets_go_of_the_pages_of_a_stored_snapshot(tmp_path: Path) -> None:
+    """Its planes are views of the mapped files, without their spare columns."""
+    values = np.ones((5, 100, 500))
+    shown = Panel(
+        tuple(f"NSE:{number:03}" for number in range(100)),
+        np.datetime64("2024-01-01", "D") + np.arange(500),
+        values,
+        np.zeros((100, 500), np.bool_),
+        np.ones(500),
+        np.full(100, 0.05),
+    )
+    reference = PanelFiles(tmp_path).write(shown)
+    opened = OpenedPanel(stored_panel, rest_after_s=60.0)
+    assert opened.get(reference).values.sum() == values.size
+    path = str(Path(reference.path) / "values.npy")
+    assert resident_kb_of(path) > 1_500
+    opened.drop_pages()
+    assert resident_kb_of(path) == 0
 
 
 def test_a_worker_lets_go_of_the_pages_it_has_read_and_reads_them_again(tmp_path: Path) -> None:

@@ -38,19 +38,19 @@ def reason_rarely_traded(idle: float, most_pct: float) -> str | None:
 def rarely_traded(panel: Panel, most_pct: float) -> dict[str, str]:
     """Why each symbol that trades too rarely is left out, by symbol; an excluded one has its reason."""
     found = {}
-    for symbol, idle in zip(panel.symbols, _idle_pcts(panel), strict=True):
+    for symbol, idle in zip(panel.symbols, idle_pcts(panel, range(len(panel.symbols))), strict=True):
         reason = reason_rarely_traded(idle, most_pct)
         if reason is not None and symbol not in panel.exclusions:
             found[symbol] = reason
     return found
 
 
-def _idle_pcts(panel: Panel) -> list[float]:
-    """`idle_pct` of each row: at once where the last 63 sessions all have a bar."""
-    high, low, close, volume = (plane[:, -ACTIVITY_SESSIONS:] for plane in panel.values[1:])
+def idle_pcts(panel: Panel, rows: range) -> list[float]:
+    """`idle_pct` of each of `rows`: at once where the last 63 sessions all have a bar."""
+    high, low, close, volume = panel.values[1:, rows.start : rows.stop, -ACTIVITY_SESSIONS:]
     complete = ~np.isnan(close).any(axis=1) & (close.shape[1] == ACTIVITY_SESSIONS)
     idle = 100 * ((high == low) | (volume == 0)).mean(axis=1)
     for row in np.flatnonzero(~complete).tolist():
-        idle[row] = idle_pct(panel, row)
+        idle[row] = idle_pct(panel, rows[row])
     found: list[float] = idle.tolist()
     return found

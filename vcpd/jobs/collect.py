@@ -5,6 +5,7 @@ before it. Therefore the whole history of a symbol with a suspected jump is comp
 history once in `full_compare_interval_sessions`.
 """
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -181,12 +182,18 @@ class Collect:
         *,
         traded: bool,
     ) -> tuple[frozenset[str], VcpdError | None]:
-        """The symbols whose candle is requested instead of a quote, and the error that ended the quotes."""
+        """The symbols whose candle is requested instead of a quote, and the error that ended the quotes.
+
+        Worker processes start meanwhile, for the panel and the screen that follow.
+        """
         settled = self.finality.is_settled(target, self.clock.now())
+        starting = asyncio.create_task(self.panel_refresh.start_workers(), name="start workers")
         try:
             result = await self.quotes.fetch(instruments, target, context.progress, stats, traded=traded)
         except VcpdError as error:
             return frozenset(), error
+        finally:
+            await starting
         if result.error is not None:
             stats.notes.append(f"{result.error}; {len(result.unquoted)} symbols by candles instead")
         elif settled:

@@ -1,6 +1,8 @@
 """Rebuild the panel snapshot and the quality flags of its symbols."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
@@ -8,12 +10,12 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from vcpd.core.errors import RetryableError, UnavailableError
+from vcpd.core.errors import RetryableError, UnavailableError, VcpdError
 from vcpd.domain.panel import Panel, PanelReference, PanelSelection, RebuiltPanel
 from vcpd.domain.quality_flags import QualityParameters, flag_rows
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
 from vcpd.domain.runs import Progress
-from vcpd.domain.trading_activity import idle_pct, reason_rarely_traded
+from vcpd.domain.trading_activity import idle_pcts, reason_rarely_traded
 from vcpd.jobs.universe import Universe
 from vcpd.ports import FailedSymbol, HistoryFlagSource, PanelStore, QuarantineStore, Workers
 
@@ -40,11 +42,14 @@ class FlaggedSymbols(msgspec.Struct, frozen=True):
 def flag_symbols(panel: Panel, rows: range, measures: QualityFilterParams) -> FlaggedSymbols:
     """Flag the symbols of `rows`; a panel task."""
     flags = flag_rows(panel, rows, measures.quality)
-    flags += [flag for row in rows for flag in _trading_flags(panel, row, measures)]
+    idle_pcts_of_rows = zip(rows, idle_pcts(panel, rows), strict=True)
+    flags += [flag for row, idle in idle_pcts_of_rows for flag in _trading_flags(panel, row, idle, measures)]
     return FlaggedSymbols(panel.symbols[rows.start : rows.stop], tuple(flags))
 
 
-def _trading_flags(panel: Panel, row: int, measures: QualityFilterParams) -> Iterator[QualityFlag]:
+def _trading_flags(
+    panel: Panel, row: int, idle: float, measures: QualityFilterParams
+) -> Iterator[QualityFlag]:
     present = np.flatnonzero(~np.isnan(panel.close[row]))[-TRADED_VALUE_SESSIONS:]
     if not len(present):
         return
@@ -53,7 +58,7 @@ def _trading_flags(panel: Panel, row: int, measures: QualityFilterParams) -> Ite
     if close < measures.min_price:
         reason = f"closes at {close:.2f}, the minimum is {measures.min_price:.2f}"
         yield QualityFlag(panel.symbols[row], QualityRule.PRICE_BELOW_MINIMUM, last, reason, excludes=True)
-    idle_reason = reason_rarely_traded(idle_pct(panel, row), measures.max_idle_pct)
+    idle_reason = reason_rarely_traded(idle, measures.max_idle_pct)
     if idle_reason is not None:
         yield QualityFlag(panel.symbols[row], QualityRule.RARELY_TRADED, last, idle_reason, excludes=True)
     if measures.min_traded_value > 0:
@@ -116,6 +121,11 @@ class PanelRefresh:
     quarantine: QuarantineStore
     filter_params: QualityFilterParams
     history_flags: HistoryFlagSource | None = None  # None: the market adjusts its histories by itself
+
+    async def start_workers(self) -> None:
+        """Start the worker processes where they were ended while idle; the first task reports a failure."""
+        with suppress(VcpdError):
+            await self.workers.call(os.getpid)
 
     async def __call__(self, session: date, progress: Progress) -> dict[str, int]:
         """Return counts: symbols in the panel, flags, excluded symbols; `session` is that of the run."""

@@ -21,6 +21,7 @@ from multiprocessing import parent_process
 from multiprocessing.synchronize import Barrier
 from typing import Any, Final
 
+import numpy as np
 import psutil
 
 from vcpd.core.errors import PermanentError, UnavailableError
@@ -83,6 +84,13 @@ class TaskResult:
     private_mb: float
 
 
+def _mapping_of(array: object) -> mmap.mmap | None:
+    """The mapped file that an array, or the array of which it is a view, lies in."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array if isinstance(array, mmap.mmap) else None
+
+
 class OpenedPanel:
     """The one snapshot a worker keeps mapped, until a task needs a newer one or none comes for long."""
 
@@ -116,8 +124,9 @@ class OpenedPanel:
         """What a task has read counts as resident here until the pages are let go; they stay in memory."""
         if self._panel is not None:
             for plane in (self._panel.values, self._panel.provisional):
-                if isinstance(plane.base, mmap.mmap):
-                    plane.base.madvise(mmap.MADV_DONTNEED)
+                mapping = _mapping_of(plane)
+                if mapping is not None:
+                    mapping.madvise(mmap.MADV_DONTNEED)
 
     def mark_used(self) -> None:
         """Somebody is busy: rest later."""

@@ -90,8 +90,8 @@ def open_panel(reference: PanelReference) -> Panel:
     folder = Path(reference.path)
     try:
         head = read_metadata(folder)
-        values = np.load(folder / VALUES, mmap_mode="r")[:, :, head.columns]
-        provisional = np.load(folder / PROVISIONAL, mmap_mode="r")[:, head.columns]
+        values = np.asarray(np.load(folder / VALUES, mmap_mode="r"))[:, :, head.columns]
+        provisional = np.asarray(np.load(folder / PROVISIONAL, mmap_mode="r"))[:, head.columns]
         index_close = np.load(folder / INDEX_CLOSE)
     except FileNotFoundError:
         raise RetryableError(f"the panel {reference.version} was deleted: newer ones replaced it") from None
