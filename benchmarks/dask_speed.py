@@ -1,6 +1,6 @@
 """Dask workers of this machine beside the local pool: a screen, a history and a study over the same market.
 
-    python -m benchmarks.dask_speed [--symbols 2500] [--sessions 1250] [--cells 50]
+    python -m benchmarks.dask_speed [--symbols 2500] [--sessions 1250] [--cells 60]
 
 The study's cells differ in structure, so that each searches the bases anew; by default the local pool of two
 takes about a minute for it. The first task on a cluster, which sends the bars, is timed apart. Beside wall
@@ -74,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--symbols", type=int, default=2500)
     parser.add_argument("--sessions", type=int, default=1250)
-    parser.add_argument("--cells", type=int, default=50)
+    parser.add_argument("--cells", type=int, default=60)
     arguments = parser.parse_args()
     ratios = np.linspace(0.6, 0.9, arguments.cells).tolist()
     settings = tuple(msgspec.structs.replace(THRESHOLDS, max_depth_ratio=ratio) for ratio in ratios)
