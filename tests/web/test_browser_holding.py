@@ -183,7 +183,7 @@ def test_a_row_opens_to_all_that_is_known_of_a_lot_and_a_trade_gets_a_note(
     assert portfolio.changes == [("note", "NSE:GAMMA", (Side.SELL, "sold too early", SESSION))]
 
 
-def test_a_set_of_sell_rules_is_chosen_after_a_login(
+def test_rules_and_stop_are_set_and_trades_removed_after_a_login(
     browser: Browser, address: str, given: WebContext
 ) -> None:
     browser.open(f"{address}/#/positions")
@@ -191,7 +191,15 @@ def test_a_set_of_sell_rules_is_chosen_after_a_login(
     browser.log_in()
     browser.reads("#position-change", "1 changed")
     portfolio = cast("FakePortfolio", given.portfolio)
-    assert portfolio.changes == [("rules", "NSE:ALPHA", ("patient", date(2025, 6, 10)))]
+    fill_form(browser, "#set-stop", {"symbol": "alpha", "stop": "91.5"})
+    browser.until(lambda: len(portfolio.changes) == 2, "the stop")
+    fill_form(browser, "#remove-trades", {"symbol": "beta", "date": "2025-06-10"})
+    browser.reads("#position-change", "1 removed")
+    assert portfolio.changes == [
+        ("rules", "NSE:ALPHA", ("patient", date(2025, 6, 10))),
+        ("stop", "NSE:ALPHA", (91.5, None)),
+        ("remove", "NSE:BETA", (date(2025, 6, 10), "")),
+    ]
 
 
 def test_a_holding_is_given_its_purchase_without_shares_and_price(

@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { byId, errorNotice, h, notice, skeleton, update } from "./dom.js";
 import { TRADES_SHOWN, accountCurve, heatGauge, heldLots, journalTable } from "./positions_report.js";
-import { addForm, importForm, rulesForm } from "./trade_forms.js";
+import { addForm, importForm, removalForm, rulesForm, stopForm } from "./trade_forms.js";
 
 const message = h("div", { id: "position-change", "aria-live": "polite" });
 const ruleSets = h("datalist", { id: "rule-sets" });
@@ -19,7 +19,7 @@ export async function show(version) {
 
 function build() {
   const place = h("div", { id: "position-report" }, skeleton(6));
-  const forms = h("div", { class: "cards" }, addForm(message, renew), rulesForm(message, renew), importForm(message, renew));
+  const forms = h("div", { class: "cards" }, addForm(message, renew), stopForm(message, renew), rulesForm(message, renew), removalForm(message, renew), importForm(message, renew));
   byId("view-positions").replaceChildren(place, h("div", { class: "page" }, message, forms, ruleSets));
   return place;
 }

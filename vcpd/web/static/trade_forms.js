@@ -21,13 +21,30 @@ export function addForm(message, renew) {
 }
 
 export function rulesForm(message, renew) {
+  const bodyOf = (given) => ({ symbol: symbolOf(given), rules: given.rules.trim(), session: given.date || null });
+  return purchaseForm("choose-rules", "Choose sell rules", "A set of [positions] rule_sets, or default, for all purchases of a symbol or those of a day.",
+    "Choose", "api/positions/rules", bodyOf, { message, renew }, input("rules", "text", { maxlength: 40, list: "rule-sets", placeholder: "set of rules" }));
+}
+
+export function stopForm(message, renew) {
+  const bodyOf = (given) => ({ symbol: symbolOf(given), stop: numberOf(given.stop), session: given.date || null });
+  return purchaseForm("set-stop", "Set the initial stop", "Of all purchases of a symbol or those of a day, at today's prices.",
+    "Set", "api/positions/stop", bodyOf, { message, renew }, input("stop", "number", { min: 0 }));
+}
+
+export function removalForm(message, renew) {
+  const bodyOf = (given) => ({ symbol: symbolOf(given), session: given.date || null });
+  return purchaseForm("remove-trades", "Remove trades", "All stored trades of a symbol, purchases and sales, or those of a day.",
+    "Remove", "api/positions/remove", bodyOf, { message, renew });
+}
+
+// A form about what is stored of a symbol, all of it or that of a day.
+function purchaseForm(id, title, text, action, path, bodyOf, { message, renew }, ...controls) {
   const fields = h("div", { class: "fields" },
-    input("symbol", "text", { maxlength: 40, list: "symbols" }), input("rules", "text", { maxlength: 40, list: "rule-sets", placeholder: "set of rules" }),
-    input("date", "date", { required: false, "aria-label": "only purchases of this day" }),
-    h("button", { type: "submit", class: "primary" }, "Choose"));
-  const submit = (form) => change(form, message, renew, "api/positions/rules", () => rulesOf(Object.fromEntries(new FormData(form))));
-  return h("form", { id: "choose-rules", class: "card scan", onsubmit: submitting(submit) }, h("h2", {}, "Choose sell rules"),
-    h("p", { class: "muted" }, "A set of [positions] rule_sets, or default, for all purchases of a symbol or those of a day."), fields);
+    input("symbol", "text", { maxlength: 40, list: "symbols" }), ...controls,
+    input("date", "date", { required: false, "aria-label": "only this day" }), h("button", { type: "submit", class: "primary" }, action));
+  const submit = (form) => change(form, message, renew, path, () => bodyOf(Object.fromEntries(new FormData(form))));
+  return h("form", { id, class: "card scan", onsubmit: submitting(submit) }, h("h2", {}, title), h("p", { class: "muted" }, text), fields);
 }
 
 export function importForm(message, renew) {
@@ -44,13 +61,13 @@ const input = (name, type, more = {}) => h("input", { name, type, "aria-label": 
 const numberOf = (text) => (text ? Number(text) : null);
 
 const holdingOf = (given) => ({
-  symbol: fullSymbol(given.symbol.trim().toUpperCase()), session: given.date, stop: numberOf(given.stop),
+  symbol: symbolOf(given), session: given.date, stop: numberOf(given.stop),
   ...(given.rules.trim() ? { rules: given.rules.trim() } : {}),
 });
 
 const tradeOf = (given) => ({ ...holdingOf(given), side: given.side, quantity: numberOf(given.shares), price: numberOf(given.price) });
 
-const rulesOf = (given) => ({ symbol: fullSymbol(given.symbol.trim().toUpperCase()), rules: given.rules.trim(), session: given.date || null });
+const symbolOf = (given) => fullSymbol(given.symbol.trim().toUpperCase());
 
 // While a form is being sent it is not sent again.
 export function submitting(submit) {
@@ -77,7 +94,7 @@ export async function change(form, message, renew, path, bodyOf) {
 }
 
 function counted(done) {
-  const counts = [[done.added, "added"], [done.known, "known already"], [done.changed, "changed"]].filter(([count]) => count);
+  const counts = [[done.added, "added"], [done.known, "known already"], [done.removed, "removed"], [done.changed, "changed"]].filter(([count]) => count);
   return counts.map(([count, word]) => `${count} ${word}`).join(", ") || "Nothing was changed";
 }
 
