@@ -7,12 +7,14 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 
 POLL_S = 0.2
 PATIENCE_S = 900.0
+INDICES: Final = 2  # of the simulated exchange, beside its symbols
+OFTEN: Final = 100_000  # requests a second that nobody reaches
 
 
 def free_port() -> int:
@@ -20,6 +22,44 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         number: int = probe.getsockname()[1]
         return number
+
+
+def quiet_daemon(port: int) -> str:
+    """The configuration of a daemon on `port` with its state beside it, which logs warnings alone."""
+    return f"""
+[daemon]
+state_dir = "state"
+[web]
+port = {port}
+[log]
+level = "warning"
+"""
+
+
+def limited_exchange(port: int, *, instruments: int, years: int, asked_per_s: int) -> str:
+    """A simulated exchange on `port` that takes one quote request a second and all others.
+
+    The daemon asks for quotes as often, for histories and lists `asked_per_s` times a second each, and
+    collects `years` of `instruments`, indices included.
+    """
+    return f"""
+[sandbox]
+symbols = {instruments - INDICES}
+years = {years}
+port = {port}
+[sandbox.limits]
+quote_per_s = 1
+historical_per_s = {OFTEN}
+other_per_s = {OFTEN}
+all_gets_per_s = {OFTEN}
+[limits]
+quote_per_s = 1
+historical_per_s = {asked_per_s}
+other_per_s = {asked_per_s}
+all_gets_per_s = {2 * asked_per_s}
+[collect]
+history_years = {years}
+"""
 
 
 def configure(folder: Path, text: str) -> None:

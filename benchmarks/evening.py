@@ -11,37 +11,23 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.daemons import configure, daemon, exchange_counts, free_port, is_done, last_run, until
+from benchmarks.daemons import (
+    configure,
+    daemon,
+    exchange_counts,
+    free_port,
+    is_done,
+    last_run,
+    limited_exchange,
+    quiet_daemon,
+    until,
+)
 
 MORNING, EVENING = "2026-07-10T08:40:00+05:30", "2026-07-10T15:34:20+05:30"
 SESSION = "2026-07-10"
-INDICES = 2
-QUOTES_AT_ONCE = 500
-OFTEN = 100_000
 TARGET = 1.3
-CONFIGURATION = """
-[daemon]
-state_dir = "state"
-[web]
-port = {port}
-[log]
-level = "warning"
-[sandbox]
-symbols = {symbols}
-years = {years}
-port = {exchange}
-[sandbox.limits]
-quote_per_s = 1
-historical_per_s = {often}
-other_per_s = {often}
-all_gets_per_s = {often}
-[limits]
-quote_per_s = 1
-historical_per_s = 300
-other_per_s = 300
-all_gets_per_s = 600
-[collect]
-history_years = {years}
+ASKED_PER_S = 300
+COLLECTION_ALONE = """
 [jobs.screen]
 enabled = false
 [jobs.risk]
@@ -52,10 +38,8 @@ enabled = false
 async def measure(instruments: int, years: int) -> None:
     with tempfile.TemporaryDirectory(prefix="vcpd-bench-") as name:
         port, exchange = free_port(), free_port()
-        text = CONFIGURATION.format(
-            port=port, exchange=exchange, symbols=instruments - INDICES, years=years, often=OFTEN
-        )
-        configure(Path(name), text)
+        market = limited_exchange(exchange, instruments=instruments, years=years, asked_per_s=ASKED_PER_S)
+        configure(Path(name), quiet_daemon(port) + market + COLLECTION_ALONE)
         async with daemon(Path(name), "--now", MORNING):
             await until(port, lambda entry: is_done(entry, "collect"))
         async with daemon(Path(name), "--now", EVENING):

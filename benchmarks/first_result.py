@@ -17,17 +17,11 @@ from typing import Any, Final
 import aiohttp
 import psutil
 
-from benchmarks.daemons import configure, daemon, free_port, last_run, until
+from benchmarks.daemons import configure, daemon, free_port, last_run, quiet_daemon, until
 
 TARGET_S: Final = 30.0
 JOBS: Final = ("instruments", "collect", "regime", "screen")
-CONFIGURATION: Final = """
-[daemon]
-state_dir = "state"
-[web]
-port = {port}
-[log]
-level = "warning"
+MARKET: Final = """
 [sandbox]
 symbols = {symbols}
 years = {years}
@@ -39,10 +33,10 @@ BUSY: Final = "[schedule]\nmax_load_per_core = 1000\n"
 async def first_result(given: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="vcpd-bench-") as name:
         port = free_port()
-        text = CONFIGURATION.format(
-            port=port, symbols=given.symbols, years=given.years, real_limits=str(given.vendor).lower()
+        market = MARKET.format(
+            symbols=given.symbols, years=given.years, real_limits=str(given.vendor).lower()
         )
-        configure(Path(name), text + (BUSY if given.busy else ""))
+        configure(Path(name), quiet_daemon(port) + market + (BUSY if given.busy else ""))
         begun_s = time.perf_counter()
         async with daemon(Path(name)) as process:
             await until(port, bool)

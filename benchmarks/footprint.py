@@ -23,8 +23,7 @@ import aiohttp
 import psutil
 
 from benchmarks.daemons import configure, free_port, is_done, last_run, until
-from benchmarks.evening import INDICES, OFTEN
-from benchmarks.last_second import CONFIGURATION, EVENING, SESSION, fill
+from benchmarks.last_second import EVENING, SESSION, configuration, fill
 from vcpd.runtime.resources import proportional_mb
 
 REST_S: Final = 5.0
@@ -145,14 +144,8 @@ async def first_answer_s(port: int) -> float:
 
 async def measure(given: argparse.Namespace, folder: Path) -> None:
     port = free_port()
-    text = CONFIGURATION.format(
-        port=port,
-        exchange=free_port(),
-        hook=free_port(),
-        symbols=given.instruments - INDICES,
-        years=given.years,
-        often=OFTEN,
-    )
+    ports = port, free_port(), free_port()
+    text = configuration(*ports, instruments=given.instruments, years=given.years)
     filled, evening = folder / "filled", folder / "evening"
     if not filled.exists():
         await fill(evening, text, port)

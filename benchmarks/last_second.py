@@ -22,8 +22,16 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
-from benchmarks.daemons import configure, daemon, exchange_counts, free_port, is_done, until
-from benchmarks.evening import INDICES, OFTEN
+from benchmarks.daemons import (
+    configure,
+    daemon,
+    exchange_counts,
+    free_port,
+    is_done,
+    limited_exchange,
+    quiet_daemon,
+    until,
+)
 
 MORNING: Final = "2026-07-10T08:40:00+05:30"
 SESSION: Final = "2026-07-10"
@@ -31,36 +39,21 @@ EVENING: Final = "2026-07-10T16:04:40+05:30"
 TARGET_S: Final = 1.5
 LOOK_S: Final = 0.02
 PATIENCE_S: Final = 300.0
-CONFIGURATION: Final = """
-[daemon]
-state_dir = "state"
-[web]
-port = {port}
-[log]
-level = "warning"
+ASKED_PER_S: Final = 500
+CHANNEL_AND_PLAN: Final = """
 [alerts.webhook]
 url = "http://127.0.0.1:{hook}/"
-[sandbox]
-symbols = {symbols}
-years = {years}
-port = {exchange}
-[sandbox.limits]
-quote_per_s = 1
-historical_per_s = {often}
-other_per_s = {often}
-all_gets_per_s = {often}
-[limits]
-quote_per_s = 1
-historical_per_s = 500
-other_per_s = 500
-all_gets_per_s = 1000
-[collect]
-history_years = {years}
 [jobs.collect]
 at = "session_close + 35min"
 [schedule]
 max_load_per_core = 1000
 """
+
+
+def configuration(port: int, exchange: int, hook: int, *, instruments: int, years: int) -> str:
+    """An evening of a daemon on `port`, its exchange on `exchange`, its webhook on `hook`."""
+    market = limited_exchange(exchange, instruments=instruments, years=years, asked_per_s=ASKED_PER_S)
+    return quiet_daemon(port) + market + CHANNEL_AND_PLAN.format(hook=hook)
 
 
 @dataclass(slots=True)
@@ -119,19 +112,12 @@ async def fill(folder: Path, text: str, port: int) -> None:
 
 def _make_empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder.mkdir(parents=True)
 
 
 async def measure(given: argparse.Namespace, folder: Path) -> None:
     port, exchange, hook = free_port(), free_port(), free_port()
-    text = CONFIGURATION.format(
-        port=port,
-        exchange=exchange,
-        hook=hook,
-        symbols=given.instruments - INDICES,
-        years=given.years,
-        often=OFTEN,
-    )
+    text = configuration(port, exchange, hook, instruments=given.instruments, years=given.years)
     seen: dict[str, float] = {}
     async with channel(hook) as hooked:
         filled, folder = folder / "filled", folder / "evening"
