@@ -16,9 +16,10 @@ from vcpd.sandbox.names import (
 
 
 def test_no_two_companies_share_a_symbol() -> None:
-    """Five thousand companies and three thousand newcomers have eight thousand symbols of plain letters."""
-    symbols = [company(number)[0] for number in range(5000)] + [newcomer(number)[0] for number in range(3000)]
-    assert len(set(symbols)) == 8000
+    """As many companies as can be set, and as many newcomers, have different symbols of plain letters."""
+    numbers = range(10_000)
+    symbols = [company(number)[0] for number in numbers] + [newcomer(number)[0] for number in numbers]
+    assert len(set(symbols)) == 20_000
     assert all(symbol.isalnum() for symbol in symbols)
     assert all("-" in other_series(number)[0] for number in range(500))
 
@@ -48,6 +49,6 @@ def test_no_name_is_a_real_one() -> None:
     """None of them is in the exchange's own list."""
     with real_data("instruments/kite_instruments_NSE_2025-09.csv").open(encoding="utf-8") as lines:
         real = {row["tradingsymbol"] for row in csv.DictReader(lines)}
-    assert not real & {company(number)[0] for number in range(5000)}
+    assert not real & {company(number)[0] for number in range(10_000)}
     assert not real & {newcomer(number)[0] for number in range(3000)}
     assert not real & {other_series(number)[0] for number in range(1250)}

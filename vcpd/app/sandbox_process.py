@@ -19,6 +19,7 @@ from vcpd.runtime.clock import VirtualClock
 from vcpd.sandbox.settings import RateSettings, SandboxSettings
 
 START_TIMEOUT_S: Final = 60.0
+GENERATION_TIMEOUT_S: Final = 0.03  # more for each symbol, which takes 2 ms of an idle core's time
 STOP_TIMEOUT_S: Final = 5.0
 READ_BYTES: Final = 8_192
 MAX_LOGGED_CHARACTERS: Final = 1_000
@@ -125,7 +126,7 @@ async def _read_url(process: asyncio.subprocess.Process, settings: SandboxSettin
     await pipe.drain()
     line = b""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(START_TIMEOUT_S):
+        async with asyncio.timeout(START_TIMEOUT_S + GENERATION_TIMEOUT_S * settings.symbols):
             line = await output.readline()
     if not line:
         with contextlib.suppress(ProcessLookupError):

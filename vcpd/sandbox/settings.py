@@ -122,7 +122,7 @@ class SandboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
     reloadable: ClassVar[bool] = False
 
-    symbols: Annotated[int, Meta(ge=1, le=5000, description="Equities of the simulated market.")] = 200
+    symbols: Annotated[int, Meta(ge=1, le=10_000, description="Equities of the simulated market.")] = 200
     seed: Annotated[int, Meta(ge=0, description="The simulated market depends on this number only.")] = 1
     years: Annotated[
         int, Meta(ge=1, le=10, description="Whole calendar years of history before the current one.")
