@@ -59,9 +59,10 @@ class DaskWorkers:
         self._threads = ThreadPoolExecutor(MAX_LANES + 1, thread_name_prefix="dask-wait")
 
     async def close(self) -> None:
-        """Leave the cluster; local workers are not closed."""
+        """Leave the cluster and the mapped bars; local workers are not closed."""
         await asyncio.to_thread(self._cluster.close)
         await asyncio.to_thread(self._threads.shutdown)
+        self._sent = None
 
     async def look(self) -> Sequence[ClusterWorker]:
         """Ask each worker for its versions. UnavailableError where the scheduler does not answer."""
