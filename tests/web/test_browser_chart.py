@@ -149,7 +149,7 @@ def test_a_level_is_set_by_a_click_and_by_keyboard(browser: Browser, given: WebC
     browser.reads(".readout", "is set")
     browser.keys("p")
     browser.until(lambda: browser.has_focus('#chart-level-form [name="price"]'), "the field has the focus")
-    browser.type('#chart-level-form [name="price"]', "50\n")
+    browser.enter('#chart-level-form [name="price"]', "50\n")
     browser.until(lambda: len(levels.changes) == 2, "the second level")
     by_click, by_key = (change[2] for change in levels.changes)
     assert by_key == PriceLevel(symbol="NSE:ALPHA", kind=LevelKind.BELOW, price=50.0)
