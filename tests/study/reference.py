@@ -38,9 +38,17 @@ def can_sell(bars: Bars, k: int, locked_pct: float = 1.9) -> bool:
     return bool(bars.volume[k] > 0 and not (one_price and fallen))
 
 
-def sell(bars: Bars, k: int, price: float, end: int) -> PlainTrade:
+def closed_locked(bars: Bars, k: int) -> bool:
+    """Whether the close is the low of the day and lies at one of the exchange's lower limits."""
+    fallen = 100 * (1 - bars.close[k] / bars.close[k - 1]) if k else 0.0
+    return bool(
+        bars.close[k] == bars.low[k] and any(-0.1 <= fallen - limit <= 0.01 for limit in (2, 5, 10, 20))
+    )
+
+
+def sell(bars: Bars, k: int, price: float, end: int, *, at_close: bool = False) -> PlainTrade:
     """The sale at bar k, or at the open of the first later bar that fills, or at the last close."""
-    if can_sell(bars, k):
+    if can_sell(bars, k) and not (at_close and closed_locked(bars, k)):
         return PlainTrade(k, price)
     for later in range(k + 1, end + 1):
         if can_sell(bars, later):
@@ -63,6 +71,7 @@ def play(bars: Bars, order: Order, rule: ExitRule, sessions: int) -> PlainTrade:
     risk, highest, level = entry - stop, entry, stop
     target = entry + rule.value * risk if rule.kind in {ExitKind.TARGET, ExitKind.HALF} else None
     end = min(bar + sessions, len(bars.close) - 1)
+    waits = min(bar + sessions + 10, len(bars.close) - 1)
     half: float | None = None
     first = bar + (1 if kind is EntryKind.CLOSE else 0)
     if first > end:
@@ -74,28 +83,28 @@ def play(bars: Bars, order: Order, rule: ExitRule, sessions: int) -> PlainTrade:
             level = max(level, highest - rule.value * mean_range(bars, k - 1))
         follows_average = rule.kind is ExitKind.AVERAGE and not is_entry_bar
         if follows_average and bars.close[k - 1] < mean_close(bars, k - 1, int(rule.value)):
-            ended = sell(bars, k, float(bars.open[k]), end)
+            ended = sell(bars, k, float(bars.open[k]), waits)
             break
         opens_at_target = target is not None and half is None and bars.open[k] >= target
         if not opens_at_target and bars.low[k] <= level:
             price = level if is_entry_bar else min(float(bars.open[k]), level)
-            ended = sell(bars, k, price, end)
+            ended = sell(bars, k, price, waits)
             break
         if target is not None and half is None and bars.high[k] >= target:
             price = max(float(bars.open[k]), target)
             if rule.kind is ExitKind.TARGET:
-                ended = sell(bars, k, price, end)
+                ended = sell(bars, k, price, waits)
                 break
-            half, level = sell(bars, k, price, end).price, max(level, entry)
+            half, level = sell(bars, k, price, waits).price, max(level, entry)
         held = k - bar
         if (
             rule.kind is ExitKind.TIME
             and held == rule.value
             and (bars.close[k] - entry) / risk < rule.least_r
         ):
-            ended = sell(bars, k, float(bars.close[k]), end)
+            ended = sell(bars, k, float(bars.close[k]), waits, at_close=True)
             break
         highest = max(highest, float(bars.high[k]))
     if ended is None:
-        ended = sell(bars, end, float(bars.close[end]), end)
+        ended = sell(bars, end, float(bars.close[end]), waits, at_close=True)
     return ended if half is None else PlainTrade(ended.bar, (half + ended.price) / 2)

@@ -19,6 +19,7 @@ LISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "exit": ("target_r", "time_sessions", "average_sessions", "chandelier_atr", "half_r"),
     "portfolio": ("risk_pct", "positions", "heat_pct"),
     "universe": ("series",),
+    "fills": ("limits_pct",),
 }
 
 

@@ -1,19 +1,16 @@
 """Purchases of one symbol's bases: by close above the pivot, by the next open, by a stop order at the pivot.
 
 Each decision is made from the evening before or from the bar that fills it, never from a later one. A bar
-that fills nothing (no volume, or one price far above the close before) buys nothing.
+that fills nothing buys nothing.
 """
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-import numpy as np
-
 from vcpd.analysis.base_tracker import Breakout
-from vcpd.analysis.indicators import Bars
-from vcpd.domain.bars import BoolArray
+from vcpd.studies.fillable_bars import buyable_bars
 from vcpd.studies.followed_bases import FollowedBases
-from vcpd.studies.rules import PERCENT, EntryKind, FillRules
+from vcpd.studies.rules import EntryKind, FillRules
 
 ATR_SESSIONS: Final = 20
 
@@ -28,7 +25,7 @@ class Purchase(NamedTuple):
 
 def purchases_of(followed: FollowedBases, kind: EntryKind, fills: FillRules) -> list[Purchase]:
     """The purchases of one entry kind in the order of their bars; two of one bar are one."""
-    bars, buyable = followed.bars, buyable_bars(followed.bars, fills)
+    bars, buyable = followed.bars, buyable_bars(followed.bars, kind, fills)
     found = {
         EntryKind.CLOSE: _at_close,
         EntryKind.NEXT_OPEN: _at_next_open,
@@ -72,26 +69,3 @@ def _at_stop_order(followed: FollowedBases) -> Iterator[Purchase]:
         price = max(order.trigger, followed.bars.open.item(order.bar + 1))
         if price <= order.levels.zone_end:
             yield Purchase(order.bar + 1, price, order.levels.floor)
-
-
-def buyable_bars(bars: Bars, fills: FillRules) -> BoolArray:
-    """(n,): bars that fill a purchase."""
-    return _filled(bars, fills) & ~_locked(bars, fills, 1.0)
-
-
-def sellable_bars(bars: Bars, fills: FillRules) -> BoolArray:
-    """(n,): bars that fill a sale."""
-    return _filled(bars, fills) & ~_locked(bars, fills, -1.0)
-
-
-def _filled(bars: Bars, fills: FillRules) -> BoolArray:
-    traded: BoolArray = bars.volume > 0
-    return traded if fills.needs_volume else np.ones_like(traded)
-
-
-def _locked(bars: Bars, fills: FillRules, sign: float) -> BoolArray:
-    """One price all session, as far from the close before as `locked_pct`, in the direction of `sign`."""
-    before = np.concatenate([bars.close[:1], bars.close[:-1]])
-    move = sign * PERCENT * (bars.close / before - 1)
-    locked: BoolArray = (bars.high == bars.low) & (move >= fills.locked_pct)
-    return locked if fills.locked_pct else np.zeros_like(locked)

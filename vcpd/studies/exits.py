@@ -3,7 +3,7 @@
 A daily bar does not say in which order its prices came. Where it touches the stop and the target, or the
 entry of a stop order and the stop, the worse order counts; the better order is computed beside it. What opens
 beyond a level is filled at the open. A bar that fills nothing passes the sale on to the open of the next that
-does.
+does, also beyond the holding limit.
 """
 
 from typing import Final, NamedTuple
@@ -57,7 +57,7 @@ def trade_ends(
 
     With `better`, the better order of prices inside a bar counts.
     """
-    held = window.until(sessions + 1 - window.first_bar)
+    held = window.held_for(sessions)
     levels = _stop_levels(held, stops, rule)
     if rule.kind is not ExitKind.HALF:
         return _ends(held, levels, rule, _targets(held, stops, rule), better=better)
@@ -124,7 +124,7 @@ def _ends(
     is_open, is_stop = at == at_open, (at == at_stop) & (at < at_open)
     is_target = (at == at_target) & ~is_open & ~is_stop
     price = _prices(window, levels, targets, at, (is_open, is_stop, is_target))
-    filled, price = _deferred(window, at, price)
+    filled, price = _deferred(window, at, price, ~(is_open | is_stop | is_target))
     at_target = is_target | (is_open & (rule.kind is not ExitKind.AVERAGE))
     return TradeEnds(filled, price, at, at_target, is_stop, both | in_entry_bar)
 
@@ -188,18 +188,23 @@ def _prices(
     return np.where(at < 0, window.entry, price)
 
 
-def _deferred(window: TradeWindow, at: IntArray, price: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Sales on bars that fill nothing happen at the open of the next that does, else at the last close."""
+def _deferred(
+    window: TradeWindow, at: IntArray, price: FloatArray, at_close: BoolArray
+) -> tuple[IntArray, FloatArray]:
+    """Sales that their bar does not fill happen at the open of the next that does, else at the last close."""
     n, m = window.low.shape
-    place = np.clip(at, 0, max(m - 1, 0))
-    stuck = np.flatnonzero((at >= 0) & (at < m) & ~window.sellable[np.arange(n), place]) if m else ()
+    if not m:
+        return at, price
+    rows, place = np.arange(n), np.clip(at, 0, m - 1)
+    fills = np.where(at_close, window.sells_at_close[rows, place], window.sellable[rows, place])
+    stuck = np.flatnonzero((at >= 0) & (at < m) & ~fills)
     if not len(stuck):
         return at, price
     at, price = at.copy(), price.copy()
     later = window.sellable[stuck] & (np.arange(m)[None, :] > at[stuck, None])
     following = _first(later)
     found = following < m
-    at[stuck] = np.where(found, following, window.last[stuck])
-    at_open, at_close = window.open[stuck, np.minimum(following, m - 1)], window.close[stuck, at[stuck]]
-    price[stuck] = np.where(found, at_open, at_close)
+    at[stuck] = np.where(found, following, window.last_known[stuck])
+    opened, last_close = window.open[stuck, np.minimum(following, m - 1)], window.close[stuck, at[stuck]]
+    price[stuck] = np.where(found, opened, last_close)
     return at, price

@@ -16,10 +16,11 @@ import msgspec
 import numpy as np
 
 from vcpd.analysis.indicators import Bars, bars_of
-from vcpd.domain.bars import FloatArray, IntArray
+from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.panel import Panel
 from vcpd.studies.dated_universe import DatedUniverse
-from vcpd.studies.entries import Purchase, buyable_bars
+from vcpd.studies.entries import Purchase
+from vcpd.studies.fillable_bars import buyable_bars
 from vcpd.studies.rules import EntryKind, ExitKind, FillRules, TradeRules
 from vcpd.studies.simulation import trade_table
 from vcpd.studies.trade_windows import SymbolPurchases, trade_window
@@ -82,6 +83,10 @@ class _PlaceboMarket:
         self.parameters = parameters
         self.excluded = {*parameters.excluded_rows, *map(panel.symbols.index, panel.exclusions)}
         self.bars_at: Callable[[int], Bars] = cache(lambda row: bars_of(panel, row))
+        kind, fills = parameters.rules.entry, parameters.fills
+        self.buyable_at: Callable[[int], BoolArray] = cache(
+            lambda row: buyable_bars(self.bars_at(row), kind, fills)
+        )
 
     def purchase(self, row: int, column: int, risk: float) -> Purchase | None:
         """The placebo's purchase, None where the symbol could not be bought then."""
@@ -93,7 +98,7 @@ class _PlaceboMarket:
         price = float(bars.close[bar] if at_close else bars.open[bar])
         purchase = Purchase(bar, price, price * (1 - risk))
         fits = parameters.universe.admits(self.panel, row, bars, bar)
-        return purchase if fits and buyable_bars(bars, parameters.fills)[bar] else None
+        return purchase if fits and self.buyable_at(row)[bar] else None
 
     def draws(self, kind: PlaceboKind, row: int, column: int) -> Iterator[tuple[int, int]]:
         """Random (row, column) pairs that share with the trade what the kind says."""

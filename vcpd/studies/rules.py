@@ -106,4 +106,11 @@ class FillRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             description="a one-price session this far from the close before, percent, fills nothing; 0: off",
         ),
     ] = 1.9
+    limits_pct: Annotated[
+        tuple[Annotated[float, msgspec.Meta(gt=0, lt=100)], ...],
+        msgspec.Meta(
+            description="price limits of a day, percent of the close before: a close at one of them that is "
+            "also the session's extreme fills nothing at that close; none: off"
+        ),
+    ] = (2.0, 5.0, 10.0, 20.0)
     needs_volume: Annotated[bool, msgspec.Meta(description="a bar without volume fills nothing")] = True

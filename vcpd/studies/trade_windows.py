@@ -11,10 +11,12 @@ import numpy as np
 
 from vcpd.analysis.indicators import Bars
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
-from vcpd.studies.entries import ATR_SESSIONS, Purchase, sellable_bars
+from vcpd.studies.entries import ATR_SESSIONS, Purchase
+from vcpd.studies.fillable_bars import sellable_bars, sellable_closes
 from vcpd.studies.rules import EntryKind, FillRules
 
 UNKNOWN: Final = -1
+WAITING_SESSIONS: Final = 10  # beyond the holding limit, in which a sale that nothing filled may be filled
 
 
 class TradeWindow(NamedTuple):
@@ -26,30 +28,40 @@ class TradeWindow(NamedTuple):
     floor: FloatArray
     atr: FloatArray  # ATR 20 on the evening before the purchase's bar ends the decision
     first_bar: int  # of the matrices, counted from the purchase's bar
+    limit: int  # the bar of the matrices at whose close a trade ends at the latest
     open: FloatArray
     high: FloatArray
     low: FloatArray
     close: FloatArray
-    sellable: BoolArray
+    sellable: BoolArray  # inside the session
+    sells_at_close: BoolArray
     columns: IntArray  # of the panel, of each bar; -1 beyond the end
     atr_before: FloatArray  # ATR 20 after the bar before
     close_before: FloatArray
     average_before: dict[int, FloatArray]  # by length, after the bar before
 
-    def until(self, count: int) -> "TradeWindow":
-        """The same with only the first `count` bars of each."""
-        cut = {
-            name: getattr(self, name)[:, :count]
-            for name in ("open", "high", "low", "close", "sellable", "columns", "atr_before", "close_before")
-        }
+    def held_for(self, sessions: int) -> "TradeWindow":
+        """The same for trades held for at most `sessions`, with the bars that a sale may wait for."""
+        names = (
+            *("open", "high", "low", "close", "sellable", "sells_at_close", "columns"),
+            *("atr_before", "close_before"),
+        )
+        limit = sessions - self.first_bar
+        count = limit + 1 + WAITING_SESSIONS
+        cut = {name: getattr(self, name)[:, :count] for name in names}
         averages = {length: values[:, :count] for length, values in self.average_before.items()}
-        return self._replace(**cut, average_before=averages)
+        return self._replace(**cut, average_before=averages, limit=limit)
 
     @property
-    def last(self) -> IntArray:
+    def last_known(self) -> IntArray:
         """(n,): the last bar that the symbol has in its row, -1 where there is none."""
         known: IntArray = (self.columns != UNKNOWN).sum(axis=1) - 1
         return known
+
+    @property
+    def last(self) -> IntArray:
+        """(n,): the bar of the holding limit, or the symbol's last one before it; -1 where there is none."""
+        return np.minimum(self.last_known, self.limit)
 
 
 class SymbolPurchases(NamedTuple):
@@ -81,13 +93,15 @@ def symbol_window(
     """The matrices of one symbol's purchases, of which there is at least one."""
     bars, first = symbol.bars, kind.first_bar
     at = np.array([purchase.bar for purchase in symbol.purchases])
-    places = at[:, None] + np.arange(first, most_sessions + 1)[None, :]
+    places = at[:, None] + np.arange(first, most_sessions + 1 + WAITING_SESSIONS)[None, :]
     inside = places < len(bars.close)
     ranges = _trailing_mean(bars.range_sum, ATR_SESSIONS)
     decided = at if kind is EntryKind.CLOSE else at - 1
 
+    known = np.minimum(places, len(bars.close) - 1)
+
     def spread(values: FloatArray, shift: int = 0) -> FloatArray:
-        return np.where(inside, values[np.minimum(places, len(values) - 1) - shift], np.nan)
+        return np.where(inside, values[known - shift], np.nan)
 
     return TradeWindow(
         row=np.full(len(at), symbol.row),
@@ -96,12 +110,14 @@ def symbol_window(
         floor=np.array([purchase.floor for purchase in symbol.purchases]),
         atr=ranges[np.maximum(decided, 0)],
         first_bar=first,
+        limit=most_sessions - first,
         open=spread(bars.open),
         high=spread(bars.high),
         low=spread(bars.low),
         close=spread(bars.close),
-        sellable=inside & sellable_bars(bars, fills)[np.minimum(places, len(bars.close) - 1)],
-        columns=np.where(inside, bars.column[np.minimum(places, len(bars.close) - 1)], UNKNOWN),
+        sellable=inside & sellable_bars(bars, fills)[known],
+        sells_at_close=inside & sellable_closes(bars, fills)[known],
+        columns=np.where(inside, bars.column[known], UNKNOWN),
         atr_before=spread(ranges, 1),
         close_before=spread(bars.close, 1),
         average_before={length: spread(_trailing_mean(bars.close_sum, length), 1) for length in averages},
@@ -124,10 +140,10 @@ def stacked_windows(windows: Iterable[TradeWindow]) -> TradeWindow | None:
     joined = {
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in TradeWindow._fields
-        if name not in {"first_bar", "average_before"}
+        if name not in {"first_bar", "limit", "average_before"}
     }
     averages = {
         length: np.concatenate([part.average_before[length] for part in parts])
         for length in parts[0].average_before
     }
-    return TradeWindow(**joined, first_bar=parts[0].first_bar, average_before=averages)
+    return TradeWindow(**joined, first_bar=parts[0].first_bar, limit=parts[0].limit, average_before=averages)
