@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcpd.domain.bars import BarSeries
+from vcpd.domain.bars import BarSeries, are_among, session_array
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import build_panel
-from vcpd.domain.quality_flags import QualityParameters, explain_ratio, flag_rows, flag_series
+from vcpd.domain.quality_flags import QualityParameters, _median, explain_ratio, flag_rows, flag_series
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
 
 DAYS = NSE.sessions(date(2023, 1, 2), date(2025, 6, 30))
@@ -226,3 +226,18 @@ def test_a_symbol_without_bars_raises_nothing() -> None:
 
 def test_an_odd_ratio_is_called_odd() -> None:
     assert "demerger" in explain_ratio(0.55)
+
+
+@given(st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), min_size=1, max_size=9))
+def test_the_median_is_that_of_numpy(values: list[float]) -> None:
+    found = _median(np.array([values, values[::-1]]))
+    assert np.array_equal(found, np.median([values, values[::-1]], axis=1), equal_nan=True)
+
+
+@given(
+    st.sets(st.dates(date(2025, 1, 1), date(2025, 2, 1))),
+    st.lists(st.dates(date(2025, 1, 1), date(2025, 2, 1))),
+)
+def test_days_among_sessions(sessions: set[date], days: list[date]) -> None:
+    found = are_among(session_array(days), session_array(sorted(sessions)))
+    assert found.tolist() == [day in sessions for day in days]

@@ -57,3 +57,12 @@ def test_what_is_excluded_already_keeps_its_reason() -> None:
         {"LATE": "a step overnight"},
     )
     assert rarely_traded(panel, 10.0) == {}
+
+
+def test_a_share_with_holes_is_judged_by_its_own_last_bars_beside_whole_ones() -> None:
+    panel = market({"HOLES": list(range(0, BARS, 3)), "LATE": [BARS - 1], "WHOLE": []})
+    panel.values[:, 0, 50:60] = np.nan
+    found = rarely_traded(panel, 0.0)
+    assert set(found) == {"HOLES", "LATE"}
+    assert found["HOLES"].startswith(f"{idle_pct(panel, 0):.0f} %")
+    assert found["LATE"].startswith("2 %")

@@ -78,7 +78,9 @@ def directions_by_day(
     sources = [(VolumeSource.INDEX, until.volume)]
     unknown = np.flatnonzero(~(until.volume > 0))
     if len(unknown):
-        beside = np.unique(np.clip(unknown[:, None] + np.array([-1, 0, 1]), 0, len(until) - 1))
+        is_beside = np.zeros(len(until), np.bool_)
+        is_beside[np.clip(unknown[:, None] + np.array([-1, 0, 1]), 0, len(until) - 1)] = True
+        beside = np.flatnonzero(is_beside)
         own = frozenset(members)
         rows = [row for row, symbol in enumerate(panel.symbols) if symbol in own]
         for source, kept in ((VolumeSource.MEMBERS, rows), (VolumeSource.UNIVERSE, None)):

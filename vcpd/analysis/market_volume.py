@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vcpd.domain.bars import DateArray, FloatArray
+from vcpd.domain.bars import DateArray, FloatArray, are_among
 from vcpd.domain.market_regime import VolumeSource
 from vcpd.domain.panel import Panel
 
@@ -44,7 +44,7 @@ def traded_value(panel: Panel, sessions: DateArray, rows: Sequence[int] | None =
     """
     shares = [row for row, symbol in enumerate(panel.symbols) if symbol not in panel.exclusions]
     selected = np.array(shares if rows is None else rows, np.int64)
-    columns = np.flatnonzero(np.isin(panel.sessions, sessions))
+    columns = np.flatnonzero(are_among(panel.sessions, sessions))
     values = np.full(len(sessions), np.nan)
     if len(selected) and len(columns):
         block = np.ix_(selected, columns)

@@ -19,7 +19,7 @@ from vcpd.cli.command import EXIT_OK, add_config_argument, add_format_arguments,
 from vcpd.cli.output import print_json
 from vcpd.core.dates import DateOrder
 from vcpd.core.errors import BadInputError, UnavailableError
-from vcpd.domain.bars import BarSeries, DateArray
+from vcpd.domain.bars import BarSeries, DateArray, are_among
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.funds import is_fund_symbol
 from vcpd.domain.instruments import is_same_symbol
@@ -160,7 +160,7 @@ def _traded_shares(
     """
     days = calendar.sessions(calendar.valid_from, calendar.valid_until)
     present = union_of_sessions(series)
-    strange = present[(present >= days[0]) & (present <= days[-1]) & ~np.isin(present, days)]
+    strange = present[(present >= days[0]) & (present <= days[-1]) & ~are_among(present, days)]
     if _is_of_another_market(present, days):
         _warn(
             f"{len(strange)} of {len(present)} dates are no sessions of {calendar.name}, the first "
@@ -187,7 +187,7 @@ def _without_funds(series: Sequence[BarSeries], arguments: argparse.Namespace) -
 def _is_of_another_market(sessions: DateArray, days: DateArray) -> bool:
     """Whether so many dates are no sessions of the exchange that the bars are of another one."""
     inside = sessions[(sessions >= days[0]) & (sessions <= days[-1])]
-    return bool(np.count_nonzero(~np.isin(inside, days)) > FOREIGN_SHARE * max(1, len(inside)))
+    return bool(np.count_nonzero(~are_among(inside, days)) > FOREIGN_SHARE * max(1, len(inside)))
 
 
 def _without_idle_bars(

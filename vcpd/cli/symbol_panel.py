@@ -68,7 +68,7 @@ def _days_beside_unknown_volume(arguments: argparse.Namespace) -> DateArray:
         unknown = np.flatnonzero(~(series.volume > 0))
         beside = np.clip(unknown[:, None] + np.array([-1, 0, 1]), 0, len(series) - 1)
         days.append(series.sessions[beside.ravel()])
-    return np.unique(np.concatenate(days))
+    return np.array(sorted(set(np.concatenate(days).tolist())), "M8[D]")
 
 
 def _reach(panel: Panel, arguments: argparse.Namespace, settings: AnalysisSettings) -> int:

@@ -119,6 +119,15 @@ def session_array(days: Iterable[date]) -> DateArray:
     return found
 
 
+def are_among(days: DateArray, sessions: DateArray) -> BoolArray:
+    """Of each day whether it is one of `sessions` (m,), which ascend."""
+    if not len(sessions):
+        return np.zeros(len(days), np.bool_)
+    at = np.minimum(np.searchsorted(sessions, days), len(sessions) - 1)
+    found: BoolArray = sessions[at] == days
+    return found
+
+
 def interleave_columns(sessions: DateArray, columns: Mapping[str, FloatArray]) -> RecordArray:
     """(n,) bars from sessions (n,) and the columns that are known, NaN in the others.
 
