@@ -48,16 +48,16 @@ class ChainArrays(NamedTuple):
 def empty_chains(first: int, last: int) -> ChainArrays:
     """No chain at any of the bars first..last."""
     sessions = last - first + 1
+    value, unknown, flags = np.empty(sessions), np.empty((2, sessions)), np.zeros((2, sessions), np.bool_)
+    value.fill(-np.inf)
+    unknown.fill(np.nan)
+    places = np.empty((2, sessions, MAX_CONTRACTIONS), np.int64)
+    places.fill(-1)
     return ChainArrays(
         first,
         np.zeros(sessions, np.int64),
-        np.full(sessions, -np.inf),
-        np.zeros(sessions, np.bool_),
-        np.zeros(sessions, np.bool_),
-        np.full(sessions, np.nan),
-        np.full(sessions, np.nan),
-        np.full((sessions, MAX_CONTRACTIONS), -1, np.int64),
-        np.full((sessions, MAX_CONTRACTIONS), -1, np.int64),
+        value,
+        *(flags[0], flags[1], unknown[0], unknown[1], places[0], places[1]),
     )
 
 

@@ -39,13 +39,11 @@ class Trend(NamedTuple):
 def evaluate_trend(bars: Bars, ratings: FloatArray, first: int, last: int, rules: TrendRules) -> Trend:
     """The template at bars first..last; `ratings` (last - first + 1,) is NaN where unknown."""
     sessions = last - first + 1
-    trend = Trend(
-        np.full((sessions, 8), np.nan),
-        np.full((sessions, 8), np.nan),
-        np.full((sessions, 8), -1, np.int64),
-        np.zeros(sessions, np.int64),
-        np.zeros(sessions, np.int64),
-    )
+    unknown, holds = np.empty((2, sessions, 8)), np.empty((sessions, 8), np.int64)
+    unknown.fill(np.nan)
+    holds.fill(-1)
+    counts = np.zeros((2, sessions), np.int64)
+    trend = Trend(unknown[0], unknown[1], holds, counts[0], counts[1])
     trend.value[:, 5:7], trend.value[:, 7] = bars.close[first : last + 1, None], ratings
     trend.limit[:, 7] = rules.rating_least
     _fill_extremes(bars.low, -1.0, rules.window, rules.above_low, first, trend.limit[:, 5])
