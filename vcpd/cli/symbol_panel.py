@@ -12,8 +12,6 @@ from typing import Final
 
 import numpy as np
 
-from vcpd.analysis.indicators import bars_of
-from vcpd.analysis.session_context import SessionContext, history_window
 from vcpd.cli.analysis_settings import AnalysisSettings, analysis_settings
 from vcpd.cli.local import load_panel, row_range
 from vcpd.cli.regime import read_indices
@@ -73,6 +71,9 @@ def _days_beside_unknown_volume(arguments: argparse.Namespace) -> DateArray:
 
 def _reach(panel: Panel, arguments: argparse.Namespace, settings: AnalysisSettings) -> int:
     """How many sessions before the last one the verdict on the symbol asks for ratings."""
+    from vcpd.analysis.indicators import bars_of  # noqa: PLC0415 - not needed to ask the daemon
+    from vcpd.analysis.session_context import SessionContext, history_window  # noqa: PLC0415 - likewise
+
     row = row_range(panel, arguments.symbol, arguments.bars)[0]
     bars = bars_of(panel, row)
     if not len(bars.close):
