@@ -126,7 +126,7 @@ async def _measure(market: Market, folder: Path) -> None:
 
 
 async def _measure_engine(name: str, workers: Workers, market: Market) -> Cost:
-    """The study's cost; the first screen maps and, on a cluster, sends the bars to a cache of each worker."""
+    """The study's cost and the peak of all rows; the first screen sends the bars where a cluster computes."""
 
     async def map_rows(task: PanelTask[Any], parameters: Any) -> Sequence[Any]:
         return await workers.map_panel(task, market.reference, parameters)
@@ -144,7 +144,7 @@ async def _measure_engine(name: str, workers: Workers, market: Market) -> Cost:
     cells = f"study of {len(market.plan.settings)} cells"
     works = {"first screen": screen, "screen": screen, "history": history, cells: study}
     costs = {what: await _cost_of(name, what, work) for what, work in works.items()}
-    return costs[cells]
+    return costs[cells]._replace(peak_mb=max(cost.peak_mb for cost in costs.values()))
 
 
 async def _cost_of(name: str, what: str, work: Callable[[], Awaitable[object]]) -> Cost:
