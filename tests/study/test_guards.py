@@ -134,6 +134,13 @@ def test_a_fold_is_trained_before_and_judged_after_without_a_common_trade(
     assert [(f.trained_from, f.tested_from, f.cell, f.training_sharpe) for f in again.folds[:2]] == chosen
     assert again.folds[1].tested_mean_r != fold.tested_mean_r
     assert found.tested.trades == sum(f.tested_trades for f in found.folds)
+    assert found.tested_before.trades == found.tested.trades
+    means = [(f.tested_mean_r, f.tested_mean_before_r) for f in found.folds if f.tested_trades]
+    means.append((found.tested.mean_r, found.tested_before.mean_r))
+    for after, before in means:  # costs lower every mean
+        assert after is not None
+        assert before is not None
+        assert after < before
 
 
 def test_a_span_shorter_than_a_fold_has_no_walk_forward(studied: tuple[StudyResult, StudyData]) -> None:

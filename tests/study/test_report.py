@@ -112,6 +112,13 @@ def test_every_class_and_year_counts_each_trade_once(studied: Studied) -> None:
     trades = studied.report.result.cells[found.cell].trades
     assert sum(found.counts) == trades
     assert sum(entry.trades for entry in found.by_year.values()) == trades
+    assert found.by_year_before.keys() == found.by_year.keys()
+    for year, entry in found.by_year.items():  # costs lower every mean
+        before = found.by_year_before[year]
+        assert before.trades == entry.trades
+        assert before.mean_r is not None
+        assert entry.mean_r is not None
+        assert before.mean_r > entry.mean_r
     assert len(found.bins_r) == len(found.counts)
     rows = trade_rows(studied.panel, studied.data, found.cell)
     assert len(rows) == trades

@@ -18,7 +18,7 @@ COLUMNS: Final = (
     "trades", "mean R before", "mean R after", "interval", "won %", "ambiguous %", "better order R",
     "a year %", "before costs %", "drawdown %", "Sharpe",
 )  # fmt: skip
-FOLD_COLUMNS: Final = ("cell", "training Sharpe", "trades", "mean R after")
+FOLD_COLUMNS: Final = ("cell", "training Sharpe", "trades", "mean R before", "mean R after")
 
 
 def print_result(result: StudyResult, validation: Validation, plan: StudyPlan) -> None:
@@ -93,6 +93,7 @@ def _print_walk_forward(validation: Validation) -> None:
             str(fold.cell),
             number_text(fold.training_sharpe, 3),
             f"{fold.tested_trades:,}",
+            number_text(fold.tested_mean_before_r),
             number_text(fold.tested_mean_r),
         )
         for fold in found.folds
@@ -105,9 +106,9 @@ def guard_lines(validation: Validation) -> list[str]:
     """One line for each guard."""
     lines = [f"cells tried: {validation.trials:,}"]
     if validation.walk_forward is not None:
-        lines.append(
-            f"walk-forward, all tested trades after costs: {_estimate(validation.walk_forward.tested)}"
-        )
+        found = validation.walk_forward
+        lines.append(f"walk-forward, all tested trades after costs: {_estimate(found.tested)}")
+        lines.append(f"walk-forward, all tested trades before costs: {_estimate(found.tested_before)}")
     for entry in validation.placebos:
         placebo = number_text(entry.placebo_mean_r)
         lines.append(

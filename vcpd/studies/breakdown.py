@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from vcpd.analysis.outcomes import OutcomeCounts
-from vcpd.domain.bars import DateArray
+from vcpd.domain.bars import DateArray, FloatArray
 from vcpd.domain.panel import Panel
 from vcpd.studies.figures import JudgedTrades, cell_account
 from vcpd.studies.portfolio import drawdowns_pct
@@ -26,13 +26,14 @@ class AccountCurve(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Breakdown(msgspec.Struct, frozen=True, kw_only=True):
-    """One cell in detail; means are R after costs."""
+    """One cell in detail; means are R after costs, but for `by_year_before`."""
 
     cell: int
     account: AccountCurve
     bins_r: tuple[float, ...]  # the lower edge of each class of results
     counts: list[int]
     by_year: Mapping[str, MeanEstimate]
+    by_year_before: Mapping[str, MeanEstimate]  # before costs
 
 
 def break_down(data: StudyData, number: int) -> Breakdown:
@@ -42,6 +43,7 @@ def break_down(data: StudyData, number: int) -> Breakdown:
     axis = data.axis
     values = cell_account(judged, cell.portfolio, axis).values[axis.ends]
     edges = np.array([*HISTOGRAM_BINS_R[1:-1]])
+    days, interval_pct = axis.sessions[judged.table.entries], data.plan.validation.interval_pct
     places = np.digitize(judged.after_r, edges)
     return Breakdown(
         cell=number,
@@ -52,14 +54,15 @@ def break_down(data: StudyData, number: int) -> Breakdown:
         ),
         bins_r=HISTOGRAM_BINS_R[:-1],
         counts=np.bincount(places, minlength=len(HISTOGRAM_BINS_R) - 1).tolist(),
-        by_year=_by_year(judged, axis.sessions[judged.table.entries], data.plan.validation.interval_pct),
+        by_year=_by_year(judged.after_r, days, interval_pct),
+        by_year_before=_by_year(judged.table.results_r, days, interval_pct),
     )
 
 
-def _by_year(judged: JudgedTrades, days: DateArray, interval_pct: float) -> dict[str, MeanEstimate]:
+def _by_year(results_r: FloatArray, days: DateArray, interval_pct: float) -> dict[str, MeanEstimate]:
     years = days.astype("M8[Y]")
     return {
-        str(year): mean_estimate(days[years == year], judged.after_r[years == year], interval_pct)
+        str(year): mean_estimate(days[years == year], results_r[years == year], interval_pct)
         for year in np.unique(years)
     }
 

@@ -79,13 +79,16 @@ def _text(value: Any) -> str:
 def _folds(validation: Validation) -> str:
     if validation.walk_forward is None:
         return ""
-    columns = ("trained from", "tested from", "to", "cell", "training Sharpe", "trades", "mean R after")
+    columns = (
+        *("trained from", "tested from", "to", "cell", "training Sharpe"),
+        *("trades", "mean R before", "mean R after"),
+    )
     return _table(
         columns,
         (
             (
                 *(fold.trained_from, fold.tested_from, fold.tested_to, fold.cell),
-                *(fold.training_sharpe, fold.tested_trades, fold.tested_mean_r),
+                *(fold.training_sharpe, fold.tested_trades, fold.tested_mean_before_r, fold.tested_mean_r),
             )
             for fold in validation.walk_forward.folds
         ),
@@ -107,9 +110,15 @@ def _best_cell(report: StudyReport) -> list[str]:
         bar_chart(classes, [float(count) for count in found.counts]),
         "<h2>By year of the purchase</h2>",
         bar_chart(list(found.by_year), [entry.mean_r or 0.0 for entry in found.by_year.values()]),
-        _table(("year", *_ESTIMATE), ((year, *_estimate(entry)) for year, entry in found.by_year.items())),
+        _table(("year", *_ESTIMATE, "mean R before costs"), _year_rows(found)),
         *_splits(report.splits),
     ]
+
+
+def _year_rows(found: Breakdown) -> Iterable[Sequence[Any]]:
+    """The estimate of each year after costs, and its mean before them."""
+    for year, entry in found.by_year.items():
+        yield year, *_estimate(entry), found.by_year_before[year].mean_r
 
 
 _ESTIMATE: Final = ("trades", "mean R", "low", "high")

@@ -50,14 +50,16 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True):
     cell: int
     training_sharpe: float
     tested_trades: int
-    tested_mean_r: float | None
+    tested_mean_r: float | None  # after costs
+    tested_mean_before_r: float | None  # before them
 
 
 class WalkForward(msgspec.Struct, frozen=True, kw_only=True):
-    """All folds, and what their tested trades give together, after costs."""
+    """All folds, and what their tested trades give together, after costs but for `tested_before`."""
 
     folds: list[Fold]
     tested: MeanEstimate
+    tested_before: MeanEstimate
     tested_sharpe: float
     months: int
 
@@ -77,7 +79,7 @@ def walk_forward(
     if not enough.any():
         return None
     folds: list[Fold] = []
-    days, results, months = [], [], []
+    days, results, before, months = [], [], [], []
     for start in starts:
         train, test = start + plan.train_months, start + plan.train_months + plan.test_months
         best, ratio = _best_of(returns[start:train], enough)
@@ -86,12 +88,14 @@ def walk_forward(
         tested = (month >= train) & (month < test)
         days.append(axis.sessions[trades.table.entries[tested]])
         results.append(trades.after_r[tested])
+        before.append(trades.table.results_r[tested])
         months.append(returns[train:test, best])
         span = (axis.names[start], axis.names[train], axis.names[test - 1])
-        folds.append(_fold(span, cells[best].number, ratio, results[-1]))
+        folds.append(_fold(span, (cells[best].number, ratio), results[-1], before[-1]))
     return WalkForward(
         folds=folds,
         tested=mean_estimate(np.concatenate(days), np.concatenate(results), plan.interval_pct),
+        tested_before=mean_estimate(np.concatenate(days), np.concatenate(before), plan.interval_pct),
         tested_sharpe=sharpe_ratio(np.concatenate(months)),
         months=sum(len(part) for part in months),
     )
@@ -105,13 +109,17 @@ def _best_of(returns: FloatArray, enough: BoolArray) -> tuple[int, float]:
     return best, float(ratios[best])
 
 
-def _fold(span: tuple[str, str, str], cell: int, ratio: float, results: FloatArray) -> Fold:
+def _fold(
+    span: tuple[str, str, str], best: tuple[int, float], results: FloatArray, before: FloatArray
+) -> Fold:
+    """`best` is the number of the training's best cell with its Sharpe ratio."""
     return Fold(
         trained_from=span[0],
         tested_from=span[1],
         tested_to=span[2],
-        cell=cell,
-        training_sharpe=ratio,
+        cell=best[0],
+        training_sharpe=best[1],
         tested_trades=len(results),
         tested_mean_r=float(results.mean()) if len(results) else None,
+        tested_mean_before_r=float(before.mean()) if len(before) else None,
     )
