@@ -109,7 +109,7 @@ def main() -> None:
 def _measured(panel: Panel, plan: StudyPlan, once_s: float) -> str:
     """What one plan costs: cells, walk-forward and overfitting; intervals and placebos beside it."""
     in_parts = in_chunks(panel, ROWS_AT_ONCE)
-    figures.month_intervals = intervals = _Timed(month_intervals)  # type: ignore[attr-defined]
+    figures.month_intervals = intervals = _Timed(month_intervals)  # type: ignore[assignment, attr-defined]
     begin = time.process_time()
     result, data = asyncio.run(run_study(panel, plan, CostSettings(), in_parts))
     asyncio.run(validate(panel, result, data, in_parts))
