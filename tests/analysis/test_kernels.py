@@ -26,8 +26,8 @@ PROGRAM: Final = """
 import hashlib, sys
 import msgspec
 import numpy as np
-from vcpd.analysis.base_search import find_chains
-from vcpd.analysis.chain_search import BaseSearch
+from vcpd.analysis.chains import find_chains
+from vcpd.analysis.base_search import BaseSearch
 from vcpd.analysis.indicators import bars_of, measure_base
 from vcpd.analysis.outcomes import count_outcomes
 from vcpd.analysis.risk.parameters import RiskTaskParams
@@ -77,7 +77,7 @@ verdicts = screen_rows(panel, range(3), ScreenParams(thresholds=thresholds)).set
 digest.update(msgspec.json.encode(verdicts))
 risk = measure_risk(panel, range(3), RiskTaskParams())
 add(risk.values, risk.dates)
-print(found, digest.hexdigest(), sys.modules["vcpd.analysis.chain_search"].__file__.rpartition(".")[2])
+print(found, digest.hexdigest(), sys.modules["vcpd.analysis.base_search"].__file__.rpartition(".")[2])
 """
 
 

@@ -6,9 +6,9 @@ The replay decides the state; the record decides the identity, and what once hap
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from vcpd.analysis.base_search import Chain, footprint_of
 from vcpd.analysis.base_tracker import NO_BAR, BaseTracker
 from vcpd.analysis.base_variants import NAMES
+from vcpd.analysis.chains import Chain, footprint_of
 from vcpd.analysis.levels import Levels, levels_above, round_to_tick, shown_stop
 from vcpd.analysis.verdicts import SymbolSession, evaluate_base
 from vcpd.domain.setups import CHAPTER_STARTS, ENDED_STATES, Base, BaseState, EventKind, Setup, SetupEvent

@@ -7,8 +7,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from vcpd.analysis.base_search import Chain, depths_pct
-from vcpd.analysis.chain_search import ChainArrays
+from vcpd.analysis.base_search import ChainArrays
+from vcpd.analysis.chains import Chain, depths_pct
 from vcpd.analysis.explain import describe_gate, describe_stay
 from vcpd.analysis.gates import (
     DEPTH_GATES,

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from vcpd.analysis.base_search import find_chains
-from vcpd.analysis.chain_search import BaseSearch, ChainArrays
+from vcpd.analysis.base_search import BaseSearch, ChainArrays
+from vcpd.analysis.chains import find_chains
 from vcpd.analysis.indicators import Bars
 from vcpd.analysis.session_context import SessionContext, trend_of
 from vcpd.analysis.thresholds import SearchRules, TrendRules

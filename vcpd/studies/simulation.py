@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from vcpd.analysis.backtest import BacktestParams, LeftOutSymbol, left_out_symbols
-from vcpd.analysis.chain_search import BaseSearch
+from vcpd.analysis.base_search import BaseSearch
 from vcpd.analysis.indicators import bars_of
 from vcpd.analysis.session_context import SessionContext, full_history_window
 from vcpd.analysis.thresholds import Thresholds
