@@ -85,6 +85,33 @@ async def test_a_restore_brings_back_every_row_to_the_bit(
     assert written.files.keys() == {"configuration/config.toml"}
 
 
+async def logged_ahead(database: Database) -> dict[str, int]:
+    """How many numbers each sequence that was drawn from may still give without a record in the log."""
+    names = await database.fetch(
+        "SELECT sequencename::text AS name FROM pg_sequences "
+        "WHERE schemaname = 'vcpd' AND last_value IS NOT NULL"
+    )
+    return {
+        row["name"]: await database.fetch_value(f"SELECT log_cnt FROM vcpd.{row['name']}") for row in names
+    }
+
+
+async def test_a_new_schema_draws_no_number_before_it_is_committed(database: Database) -> None:
+    """A server with `wal_level = minimal` that is killed would give such numbers out twice."""
+    assert await logged_ahead(database) == {}
+
+
+async def test_the_next_number_of_each_restored_sequence_is_logged(
+    filled: Database, database: Database, tmp_path: Path
+) -> None:
+    """Loaded bars draw numbers of changes in the transaction that creates their sequence."""
+    await backup_of(filled, tmp_path / "vcpd.zip")
+    await restored_contents(database, tmp_path / "vcpd.zip", tmp_path)
+    ahead = await logged_ahead(database)
+    assert "bar_changes_number_seq" in ahead
+    assert set(ahead.values()) == {0}
+
+
 async def test_every_table_of_the_schema_is_in_a_backup_and_in_the_sizes(
     database: Database, tmp_path: Path
 ) -> None:

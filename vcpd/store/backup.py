@@ -187,6 +187,7 @@ async def restore_backup(
                     await migrate(connection, steps)
                     await _load(connection, SCHEMA, archive, on_bytes)
                     await migrate(connection)
+                    await connection.fetch(SQL["log_next_numbers"], SCHEMA)
     return archive.manifest
 
 

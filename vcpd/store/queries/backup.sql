@@ -26,6 +26,13 @@ ORDER BY sequencename;
 -- name: set_sequence
 SELECT setval(format('%I.%I', $1::text, $2::text)::regclass, $3);
 
+-- name: log_next_numbers
+-- Sets each sequence to its own value, so that the next number is logged, also of a sequence that was created and
+-- used in this transaction: at wal_level = minimal a killed server would otherwise give numbers out twice.
+SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, last_value)
+FROM pg_sequences
+WHERE schemaname = $1 AND last_value IS NOT NULL;
+
 -- name: applied_migrations
 -- Without the columns that a database of version 0.1.0 lacks: a backup is taken before it is migrated.
 SELECT version, checksum FROM vcpd.schema_migrations ORDER BY version;
