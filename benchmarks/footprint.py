@@ -56,6 +56,8 @@ def sizes(pid: int) -> dict[str, float]:
             words = process.cmdline()
         except psutil.Error:
             continue
+        if not words:  # it has ended
+            continue
         name = "database" if "postgres" in words[0] else "exchange" if "sandbox" in words else "workers"
         held[name] += proportional_mb(process.pid) or 0.0
     return held
