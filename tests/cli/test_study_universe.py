@@ -78,7 +78,10 @@ def test_closes_as_traded_give_the_ratio_of_each_date(
     split = pl.when((pl.col("symbol") == "L000") & (pl.col("date") < day)).then(10.0).otherwise(2.0)
     traded = pl.when(pl.col("symbol").is_in(["L000", "L001"])).then(split).otherwise(1.0)
     path = tmp_path / "bars.parquet"
-    frame.with_columns((pl.col("close") * traded).alias("unadjusted_close")).write_parquet(path)
+    missing, zero = panel.sessions[79].item(), panel.sessions[69].item()  # they change nothing
+    unknown = pl.when(pl.col("date") == missing).then(float("nan")).when(pl.col("date") == zero).then(0.0)
+    closes = unknown.otherwise(pl.col("close") * traded)
+    frame.with_columns(closes.alias("unadjusted_close")).write_parquet(path)
     found = facts_of(panel, tmp_path, bars=path)
     assert found.ratios is not None
     assert set(found.ratios) == {"L000", "L001"}

@@ -202,7 +202,7 @@ async def test_a_new_session_is_written_beside_the_others(database: Database, tm
         await trade_all(changing, 1)
         versions.append(await store.refresh(changing.selection))
         assert contents(open_panel(versions[-1])) == contents(await changing.build())
-    inodes = [(Path(version.path) / "values.npy").stat().st_ino for version in versions[-2:]]
+    inodes = [(Path(version.path) / "bars.npy").stat().st_ino for version in versions[-2:]]
     assert inodes[0] == inodes[1]
     assert [version.n_sessions for version in versions] == [N_SESSIONS] * 5
 
@@ -230,6 +230,41 @@ async def test_all_bars_are_read_where_the_snapshot_is_of_another_store(
     assert contents(await changing.refresh()) == contents(await changing.build())
 
 
+async def test_a_kept_panel_that_cannot_be_refreshed_is_made_anew(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same snapshot would fail at each refresh, for good."""
+    changing = await market(database, tmp_path, seed=5)
+    await trade_all(changing, 5)
+    await changing.refresh()
+    await trade_all(changing, 1)
+
+    def fail(_spec: object) -> None:
+        raise IndexError("a row that the files do not hold")
+
+    monkeypatch.setattr(panel, "patch_panel_files", fail)
+    assert contents(await changing.refresh()) == contents(await changing.build())
+
+
+async def test_a_snapshot_older_than_the_kept_changes_is_made_anew(
+    database: Database, tmp_path: Path
+) -> None:
+    """Of changes that are about to be deleted some may be gone: what they changed is not known."""
+    changing = await market(database, tmp_path, seed=6)
+    await trade_all(changing, 5)
+    await changing.refresh()
+    await changing.change_unnoted()
+    newest = await database.fetch_value("SELECT max(number) FROM bar_changes")
+    await database.execute("ALTER TABLE bar_changes DISABLE TRIGGER bar_changes_are_limited")
+    await database.execute("DELETE FROM bar_changes WHERE number = $1", newest)
+    await database.execute(
+        "INSERT INTO bar_changes (number, first, instrument_ids) OVERRIDING SYSTEM VALUE "
+        "VALUES ($1, 'infinity', '{}')",
+        newest + 10_000,
+    )
+    assert contents(await changing.refresh()) == contents(await changing.build())
+
+
 async def test_a_rebuilt_panel_says_what_the_kept_one_held_otherwise(
     database: Database, tmp_path: Path
 ) -> None:
@@ -240,7 +275,7 @@ async def test_a_rebuilt_panel_says_what_the_kept_one_held_otherwise(
     await trade_all(changing, 1)
     assert (await store.rebuild(changing.selection)).difference == ""
     kept = await store.refresh(changing.selection)
-    path = Path(kept.path) / "values.npy"
+    path = Path(kept.path) / "bars.npy"
     values = np.load(path)
     values[3, 1, 2] += 1
     np.save(path, values)
@@ -298,7 +333,7 @@ async def test_a_kill_at_any_step_of_a_refresh_leaves_the_old_panel_and_a_next_o
 
 
 STEPS_OF_A_REFRESH: Final = (
-    *("values.npy", "provisional.npy"),  # linked
+    *("bars.npy", "provisional.npy"),  # linked
     *("open", "high", "low", "close", "volume", "provisional"),  # the cell of the only symbol
     *("index_close.npy", "panel.json", "rename"),
 )

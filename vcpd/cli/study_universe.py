@@ -119,8 +119,9 @@ def steps_of_closes(panel: Panel, closes: pl.DataFrame, spelled: Spelling) -> li
         days = own["date"].to_numpy().astype("M8[D]")
         at = np.minimum(np.searchsorted(panel.sessions, days), len(panel.sessions) - 1)
         adjusted = panel.close[panel.row_of(symbol), at]
-        known = (panel.sessions[at] == days) & (adjusted > 0)
-        days, quotients = days[known], own[UNADJUSTED].to_numpy()[known] / adjusted[known]
+        unadjusted = own[UNADJUSTED].to_numpy()
+        known = (panel.sessions[at] == days) & (adjusted > 0) & np.isfinite(unadjusted) & (unadjusted > 0)
+        days, quotients = days[known], unadjusted[known] / adjusted[known]
         found += [
             ShareAdjustment(symbol, days[place].item(), float(quotients[place - 1] / quotients[place]))
             for place in np.flatnonzero(np.abs(np.diff(np.log(quotients))) > SAME_RATIO) + 1

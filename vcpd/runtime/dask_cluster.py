@@ -73,7 +73,7 @@ class DaskCluster:
             client, self._client = self._client, None
             is_used = client is not None and client in self._n_users
         if client is not None and not is_used:
-            client.close(timeout=self._settings.connect_timeout_s)
+            _close(client, self._settings.connect_timeout_s)
 
     def n_threads(self) -> int:
         """How many tasks all workers run at once; 0 while there is no connection."""
@@ -201,7 +201,7 @@ class DaskCluster:
                     del self._n_users[client]
                 is_dropped = client is not self._client
             if is_unused and is_dropped:
-                client.close(timeout=1)
+                _close(client, 1)
 
     def _connect(self) -> Client:
         settings = self._settings
@@ -218,7 +218,7 @@ class DaskCluster:
         try:
             self._follow_members(client)
         except Lost as error:
-            client.close(timeout=1)
+            _close(client, 1)
             raise UnavailableError(connection_problem(error, settings)) from None
         return client
 
@@ -276,6 +276,12 @@ def _scheduler(client: Client) -> Any:
     if client.scheduler is None:
         raise CommClosedError("the client is closed")
     return client.scheduler
+
+
+def _close(client: Client, timeout_s: float) -> None:
+    """Close a client, or leave it where its scheduler does not answer: no task's result is lost for that."""
+    with suppress(*Lost, RuntimeError):
+        client.close(timeout=timeout_s)
 
 
 def _is_done(client: Client, future: "Future[Any]") -> bool:

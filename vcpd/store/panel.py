@@ -11,7 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias, TypeVar
 
-from vcpd.core.errors import root_error
+import structlog
+
+from vcpd.core.errors import PermanentError, root_error
 from vcpd.domain.instruments import StoredInstrument
 from vcpd.domain.panel import PanelReference, PanelSelection, RebuiltPanel
 from vcpd.ports import InstrumentStore, Workers
@@ -22,6 +24,7 @@ from vcpd.store.panel_patch import PanelPatchSpec, panel_difference, patch_panel
 from vcpd.store.sql_files import named_queries
 
 T = TypeVar("T")
+log = structlog.get_logger("vcpd.store")
 BLOCK_BYTES: Final = 1 << 20
 SQL: Final = named_queries("panel")
 BARS_PER_PAGE: Final = 90  # about; asking the server's statistics would need them to be there
@@ -29,6 +32,12 @@ LAST_PAGE: Final = 2**32 - 1
 COPY_CONNECTIONS: Final = 2  # the server sends with one core a connection
 CALENDAR_DAYS_PER_SESSION: Final = 1.5  # five sessions in seven days, and generous room for holidays
 CALENDAR_MARGIN_DAYS: Final = 30
+UNUSABLE_SNAPSHOT: Final = (
+    LookupError,
+    TypeError,
+    ValueError,
+    PermanentError,
+)  # each would recur at every refresh
 MOST_PATCHED: Final = 0.25  # of the panel; where more changed, all bars are read in less time
 
 
@@ -197,7 +206,13 @@ class PostgresPanelStore:
         async with self._database.transaction() as connection:
             await connection.execute(SQL["lock_bars_for_reading"])
             spec = await self._patch_spec(connection, wanted, base, head.origin)
-        return None if spec is None else await self._run(patch_panel_files, spec)
+        if spec is None:
+            return None
+        try:
+            return await self._run(patch_panel_files, spec)
+        except UNUSABLE_SNAPSHOT:
+            log.warning("panel.made_anew", version=base.version, exc_info=True)
+            return None
 
     async def _patch_spec(
         self, connection: Connection, wanted: _Wanted, base: PanelReference, origin: PanelOrigin

@@ -1,6 +1,6 @@
 """Panel snapshots on disk, one folder for each version.
 
-A version is written whole, then renamed into place; a worker process does it. Its folder holds `values.npy`
+A version is written whole, then renamed into place; a worker process does it. Its folder holds `bars.npy`
 (5, n, w), `provisional.npy` (n, w), `index_close.npy` (m,) and `panel.json` with the rest. Versions are
 numbered in the order in which they were written.
 
@@ -31,7 +31,7 @@ from vcpd.domain.panel import FIELDS, Panel, PanelReference
 PANEL_FOLDER: Final = "panel"  # below the state directory
 KEPT_VERSIONS: Final = 2
 VERSION_PREFIX: Final = "panel-"
-VALUES: Final = "values.npy"
+VALUES: Final = "bars.npy"  # version 0.1.0, which knows no spare columns, does not find it and makes its own
 PROVISIONAL: Final = "provisional.npy"
 INDEX_CLOSE: Final = "index_close.npy"
 METADATA: Final = "panel.json"
@@ -195,7 +195,7 @@ class RowBand(NamedTuple):
 
 
 class PanelWriter:
-    """`values.npy` (5, n, w) and `provisional.npy` (n, w) in a folder; every row must be written once."""
+    """`bars.npy` (5, n, w) and `provisional.npy` (n, w) in a folder; every row must be written once."""
 
     def __init__(self, values: BinaryIO, provisional: BinaryIO, n_symbols: int, n_columns: int) -> None:
         shape = (len(FIELDS), n_symbols, n_columns)

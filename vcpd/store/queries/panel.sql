@@ -40,7 +40,9 @@ SELECT number, token::text AS token FROM bar_changes ORDER BY number DESC LIMIT 
 
 -- name: is_change_known
 -- Whether the change is one of this store's, and all later ones name their instruments.
+-- Of changes as old as those that are deleted, some later ones may be gone already.
 SELECT EXISTS (SELECT FROM bar_changes WHERE number = $1 AND token = $2::text::uuid)
+   AND $1 >= (SELECT max(number) - 10000 FROM bar_changes)
    AND NOT EXISTS (SELECT FROM bar_changes WHERE number > $1 AND instrument_ids IS NULL);
 
 -- name: changed_since
