@@ -246,6 +246,18 @@ async def test_a_kept_panel_that_cannot_be_refreshed_is_made_anew(
     assert contents(await changing.refresh()) == contents(await changing.build())
 
 
+@pytest.mark.parametrize("name", ["bars.npy", "provisional.npy"])
+async def test_a_kept_panel_that_lacks_a_file_is_made_anew(
+    database: Database, tmp_path: Path, name: str
+) -> None:
+    changing = await market(database, tmp_path, seed=5)
+    await trade_all(changing, 5)
+    kept = await changing.store_in("kept").refresh(changing.selection)
+    (Path(kept.path) / name).unlink()
+    await trade_all(changing, 1)
+    assert contents(await changing.refresh()) == contents(await changing.build())
+
+
 async def test_a_snapshot_older_than_the_kept_changes_is_made_anew(
     database: Database, tmp_path: Path
 ) -> None:

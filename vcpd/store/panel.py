@@ -13,7 +13,7 @@ from typing import Final, Literal, Self, TypeAlias, TypeVar
 
 import structlog
 
-from vcpd.core.errors import PermanentError, root_error
+from vcpd.core.errors import PermanentError, is_transient, root_error
 from vcpd.domain.instruments import StoredInstrument
 from vcpd.domain.panel import PanelReference, PanelSelection, RebuiltPanel
 from vcpd.ports import InstrumentStore, Workers
@@ -33,6 +33,7 @@ COPY_CONNECTIONS: Final = 2  # the server sends with one core a connection
 CALENDAR_DAYS_PER_SESSION: Final = 1.5  # five sessions in seven days, and generous room for holidays
 CALENDAR_MARGIN_DAYS: Final = 30
 UNUSABLE_SNAPSHOT: Final = (
+    FileNotFoundError,
     LookupError,
     TypeError,
     ValueError,
@@ -200,19 +201,22 @@ class PostgresPanelStore:
         base = await self.current()
         if base is None:
             return None
+        try:
+            return await self._patch_of(base, wanted)
+        except UNUSABLE_SNAPSHOT as error:
+            if is_transient(error):  # a full disk: the snapshot is whole, and no other would find room
+                raise
+            log.warning("panel.made_anew", version=base.version, exc_info=True)
+            return None
+
+    async def _patch_of(self, base: PanelReference, wanted: _Wanted) -> PanelReference | None:
         head = await asyncio.to_thread(read_metadata, Path(base.path))
         if head.origin is None or head.origin.n_sessions != wanted.n_sessions:
             return None
         async with self._database.transaction() as connection:
             await connection.execute(SQL["lock_bars_for_reading"])
             spec = await self._patch_spec(connection, wanted, base, head.origin)
-        if spec is None:
-            return None
-        try:
-            return await self._run(patch_panel_files, spec)
-        except UNUSABLE_SNAPSHOT:
-            log.warning("panel.made_anew", version=base.version, exc_info=True)
-            return None
+        return None if spec is None else await self._run(patch_panel_files, spec)
 
     async def _patch_spec(
         self, connection: Connection, wanted: _Wanted, base: PanelReference, origin: PanelOrigin

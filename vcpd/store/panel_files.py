@@ -172,13 +172,16 @@ class PanelFiles:
     def add(self, head: PanelMetadata, index_close: FloatArray, write_planes: WriteArrays) -> PanelReference:
         """Add a snapshot, its planes written by `write_planes`, and delete what is too old.
 
-        Raises UnavailableError where the disk is the reason.
+        Raises UnavailableError where the disk is the reason, FileNotFoundError where `write_planes` lacks a
+        file.
         """
         try:
             with publish_folder(self.folder, VERSION_PREFIX, KEPT_VERSIONS) as (unfinished, final):
                 write_planes(unfinished)
                 np.save(unfinished / INDEX_CLOSE, index_close)
                 (unfinished / METADATA).write_bytes(msgspec.json.encode(head))
+        except FileNotFoundError:
+            raise
         except OSError as error:
             raise UnavailableError(
                 f"cannot write the panel to {self.folder} ({error.strerror}): free space or make it writable"
