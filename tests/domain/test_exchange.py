@@ -33,7 +33,6 @@ MAY_WRITE_A_LITERAL = {
 @pytest.mark.parametrize("spelling", ["infy", " INFY ", "NSE:INFY", "nse:infy"])
 def test_every_spelling_of_a_symbol_is_the_full_one(spelling: str) -> None:
     assert NSE_EXCHANGE.full_symbol(spelling) == "NSE:INFY"
-    assert NSE_EXCHANGE.short_symbol(spelling) == "INFY"
 
 
 def test_another_exchanges_symbol_stays_its_own() -> None:

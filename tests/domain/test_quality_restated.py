@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.real_data import real_data
 from vcpd.domain.bars import BAR_DTYPE, BarSeries
-from vcpd.domain.quality_rules import compare_histories, is_restated, restated_sessions
+from vcpd.domain.quality_rules import compare_histories, restated_sessions
 from vcpd.store import bar_files
 
 
@@ -41,13 +41,13 @@ def test_each_kind_of_difference_is_distinguished() -> None:
 
 def test_rounding_is_no_restatement() -> None:
     new = bars(("2025-06-26", 100.005, 10.0), ("2025-06-27", 101.0, 11.0))
-    assert not is_restated(OLD, new)
+    assert not len(restated_sessions(OLD, new))
 
 
 def test_a_provisional_bar_may_change_without_a_restatement() -> None:
     old = bars(("2025-06-27", 101.0, 11.0), ("2025-06-30", 105.0, 12.0))
     old.records["provisional"][-1] = True
-    assert not is_restated(old, OLD)
+    assert not len(restated_sessions(old, OLD))
     assert len(compare_histories(old, OLD).price_changed) == 1
 
 
@@ -61,8 +61,9 @@ def test_every_really_restated_history_is_noticed() -> None:
         series.symbol: series for series in bar_files.read_bars(real_data("restated_after.parquet")).series
     }
     ends = [BarSeries(series.symbol, series.records[-10:]) for series in before]
-    assert sum(is_restated(series, after[series.symbol]) for series in before) == len(before) == 101
-    assert [end.symbol for end in ends if not is_restated(end, after[end.symbol])] == ["SBCL"]
+    assert len(before) == 101
+    assert all(len(restated_sessions(series, after[series.symbol])) for series in before)
+    assert [end.symbol for end in ends if not len(restated_sessions(end, after[end.symbol]))] == ["SBCL"]
     (late,) = (
         restated_sessions(series, after[series.symbol]) for series in before if series.symbol == "SBCL"
     )
@@ -71,4 +72,4 @@ def test_every_really_restated_history_is_noticed() -> None:
 
 def test_an_unchanged_history_is_never_called_restated() -> None:
     after = bar_files.read_bars(real_data("restated_after.parquet")).series
-    assert not any(is_restated(series, series) for series in after)
+    assert not any(len(restated_sessions(series, series)) for series in after)

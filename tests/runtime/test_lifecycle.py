@@ -42,16 +42,6 @@ def test_whatever_happens_the_state_follows_the_table(triggers: list[LifecycleEv
             assert lifecycle.state is before
 
 
-def test_work_is_taken_while_ready_or_reloading_only() -> None:
-    lifecycle = Lifecycle()
-    takers = set()
-    for state in DaemonState:
-        lifecycle.state = state
-        if lifecycle.accepts_work:
-            takers.add(state)
-    assert takers == {DaemonState.READY, DaemonState.RELOADING}
-
-
 def test_every_state_on_the_way_can_stop() -> None:
     stoppable = {state for state, trigger in TRANSITIONS if trigger is LifecycleEvent.STOP}
     assert stoppable == set(DaemonState) - {DaemonState.NEW, DaemonState.STOPPING, DaemonState.STOPPED}

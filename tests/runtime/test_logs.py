@@ -54,13 +54,13 @@ def records(out: io.StringIO) -> list[dict[str, object]]:
 
 def test_a_json_record_has_event_level_time_and_run() -> None:
     out = configured()
-    with logs.run_context(7, "screen"):
+    with structlog.contextvars.bound_contextvars(run_id=7, job="screen"):
         structlog.get_logger().info("setups_found", count=3)
     structlog.get_logger().info("idle")
     first, second = records(out)
     assert str(first.pop("timestamp")).endswith("Z")
-    assert first == {"event": "setups_found", "level": "info", "count": 3, "run": 7, "job": "screen"}
-    assert "run" not in second
+    assert first == {"event": "setups_found", "level": "info", "count": 3, "run_id": 7, "job": "screen"}
+    assert "run_id" not in second
 
 
 async def test_a_run_is_known_in_the_tasks_it_starts() -> None:
@@ -69,10 +69,10 @@ async def test_a_run_is_known_in_the_tasks_it_starts() -> None:
     async def inner() -> None:
         logging.getLogger("library").warning("from a library")
 
-    with logs.run_context(7, "screen"):
+    with structlog.contextvars.bound_contextvars(run_id=7, job="screen"):
         await asyncio.create_task(inner())
-    assert {key: records(out)[0][key] for key in ("run", "job", "logger")} == {
-        "run": 7,
+    assert {key: records(out)[0][key] for key in ("run_id", "job", "logger")} == {
+        "run_id": 7,
         "job": "screen",
         "logger": "library",
     }

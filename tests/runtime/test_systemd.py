@@ -1,4 +1,4 @@
-"""The notification protocol, spoken to a socket of our own, and the watchdog's conscience."""
+"""The notification protocol, spoken to a socket of our own, and the watchdog."""
 
 import asyncio
 import socket
@@ -67,9 +67,10 @@ def test_a_whole_lifecycle_in_the_managers_words(manager: Manager) -> None:
 
 def test_children_do_not_inherit_the_socket(manager: Manager) -> None:
     environment = {"NOTIFY_SOCKET": manager.address}
-    assert ServiceManager.from_environment(environment).is_listening
+    ServiceManager.from_environment(environment).ready("idle")
     assert environment == {}
-    assert not ServiceManager.from_environment(environment).is_listening
+    ServiceManager.from_environment(environment).ready("idle")
+    assert len(manager.on_prices()) == 1
 
 
 def test_without_a_manager_nothing_happens(tmp_path: Path) -> None:

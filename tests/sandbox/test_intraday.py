@@ -6,9 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vcpd.sandbox.intraday import DayBars, SessionRandom, partial_bars, provisional_bars
+from vcpd.sandbox.intraday import DayBars, IntradayPaths, SessionRandom, provisional_bars
 
 TICK = 5.0
+MINUTES = 375
 
 
 @st.composite
@@ -31,7 +32,8 @@ def whole_bars(draw: st.DrawFn) -> DayBars:
 def test_a_bar_only_grows(whole: DayBars, day: int, fractions: list[float]) -> None:
     """At later instants the range is no narrower, the volume no less, and the last price inside the range."""
     shape = SessionRandom(np.array([day % 9973 + 1]), day, seed=1)
-    states = [partial_bars(whole, shape, fraction, TICK) for fraction in sorted(fractions)]
+    paths = IntradayPaths.of(whole, shape, MINUTES, TICK)
+    states = [paths.at(fraction * MINUTES) for fraction in sorted(fractions)]
     for state in states:
         assert whole.low[0] <= state.low[0] <= state.close[0] <= state.high[0] <= whole.high[0]
         assert state.low[0] <= state.open[0] == whole.open[0] <= state.high[0]
@@ -47,7 +49,9 @@ def test_a_bar_only_grows(whole: DayBars, day: int, fractions: list[float]) -> N
 def test_the_close_of_the_day_is_the_whole_bar(whole: DayBars, day: int) -> None:
     """At the end of the session the bar is complete; in the evening only close and volume may differ."""
     shape = SessionRandom(np.array([17]), day, seed=1)
-    assert partial_bars(whole, shape, 1.0, TICK) is whole
+    ended = IntradayPaths.of(whole, shape, MINUTES, TICK).at(MINUTES)
+    for field in ("open", "high", "low", "close", "volume"):
+        assert getattr(ended, field) == getattr(whole, field)
     shown = provisional_bars(whole, shape, TICK)
     assert (shown.open, shown.high, shown.low) == (whole.open, whole.high, whole.low)
     assert abs(shown.close[0] - whole.close[0]) <= TICK

@@ -31,14 +31,14 @@ EXIT_NEEDS_LOGIN: Final = 77
 EXIT_BAD_CONFIGURATION: Final = 78
 EXIT_INTERRUPTED: Final = 130
 EXIT_CODE_TEXTS: Final = (
-    (0, "done"),
-    (1, "failed, or `status` while not ready, or `doctor` with a problem"),
-    (2, "the command line is invalid"),
-    (65, "a file or an argument is invalid"),
-    (75, "a temporary failure, or the daemon does not answer: try again"),
-    (77, "login required: `vcpd login`"),
-    (78, "the configuration is invalid"),
-    (130, "interrupted"),
+    (EXIT_OK, "done"),
+    (EXIT_FAILED, "failed, or `status` while not ready, or `doctor` with a problem"),
+    (EXIT_USAGE, "the command line is invalid"),
+    (EXIT_BAD_INPUT, "a file or an argument is invalid"),
+    (EXIT_TEMPORARY_FAILURE, "a temporary failure, or the daemon does not answer: try again"),
+    (EXIT_NEEDS_LOGIN, "login required: `vcpd login`"),
+    (EXIT_BAD_CONFIGURATION, "the configuration is invalid"),
+    (EXIT_INTERRUPTED, "interrupted"),
 )
 EXIT_CODES: Final[tuple[tuple[type[VcpdError], int], ...]] = (
     (ConfigurationError, EXIT_BAD_CONFIGURATION),

@@ -76,10 +76,6 @@ class Exchange:
         name = plain_symbol(symbol)
         return name if ":" in name else f"{self.prefix}{name}"
 
-    def short_symbol(self, symbol: str) -> str:
-        """`INFY` for `nse:infy` and for itself; a symbol of another exchange keeps its prefix."""
-        return plain_symbol(symbol).removeprefix(self.prefix)
-
     def price_limits(self, previous_close: float) -> tuple[float, float]:
         """The lowest and the highest price of a session in the widest band, to the hundredth."""
         band = self.price_band_pct / 100

@@ -355,11 +355,6 @@ def restated_sessions(old: BarSeries, new: BarSeries) -> DateArray:
     return compare_histories(final, new).price_changed
 
 
-def is_restated(old: BarSeries, new: BarSeries) -> bool:
-    """Whether any final bar of `old` has another price in `new`."""
-    return bool(len(restated_sessions(old, new)))
-
-
 def _prices_differ(left: BarSeries, right: BarSeries, *, exactly: bool) -> BoolArray:
     tolerance = EXACT_TOLERANCE if exactly else np.maximum(ROUNDING_TOLERANCE, ROUNDING_SHARE * left.close)
     differ: BoolArray = np.logical_or.reduce(

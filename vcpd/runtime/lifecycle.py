@@ -87,10 +87,6 @@ class Lifecycle:
             listener(before, trigger, after)
         return after
 
-    @property
-    def accepts_work(self) -> bool:
-        return self.state in {DaemonState.READY, DaemonState.RELOADING}
-
 
 @dataclass(frozen=True, slots=True)
 class _ShutdownStep:

@@ -14,7 +14,6 @@ import struct
 import sys
 import threading
 from collections.abc import Mapping, MutableMapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol
@@ -244,11 +243,6 @@ def set_level(level: Level) -> None:
     logging.getLogger().setLevel(level.upper())
     for name, floor in _LIBRARY_LEVELS.items():
         logging.getLogger(name).setLevel(floor)
-
-
-def run_context(run_id: int, job: str) -> AbstractContextManager[None]:
-    """Within it, every record of this task and of those it starts carries the run."""
-    return structlog.contextvars.bound_contextvars(run=run_id, job=job)
 
 
 def _configure_structlog() -> None:

@@ -72,10 +72,6 @@ class ServiceManager:
         """Takes the variable out, so that no child process speaks in our name."""
         return cls(environment.pop("NOTIFY_SOCKET", None))
 
-    @property
-    def is_listening(self) -> bool:
-        return self._address is not None
-
     def ready(self, status: str) -> None:
         self._status = status
         self._send("READY=1", f"STATUS={_one_line(status)}")

@@ -211,15 +211,6 @@ def _before_stretches(price: PathArray, extreme: np.ufunc) -> PathArray:
     return before
 
 
-def partial_bars(
-    whole: DayBars, shape: SessionRandom, fraction: float, tick: float, minutes: int = 375
-) -> DayBars:
-    """The bars when `fraction` (0..1) of a session of `minutes` is over."""
-    if fraction >= 1.0:
-        return whole
-    return IntradayPaths.of(whole, shape, minutes, tick).at(fraction * minutes)
-
-
 def _prices(whole: DayBars, shape: SessionRandom, knots: int, tick: float) -> FloatArray:
     """Ways (n, knots) from the open by both extremes to the close, each met exactly."""
     low_first = shape.uniform("order") < np.where(whole.close > whole.open, 0.7, 0.3)
