@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcpd.analysis.position_judgement import SymbolNotes, stop_of
+from vcpd.analysis.position_judgement import LotHistory, SymbolNotes, stop_of
 from vcpd.analysis.position_measures import measure_position, window_of
-from vcpd.analysis.rule_firings import LotHistory, first_firings
+from vcpd.analysis.rule_firings import first_firings
 from vcpd.analysis.sell_rules import (
     RULES,
     HeldLot,

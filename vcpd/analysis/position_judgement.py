@@ -1,6 +1,7 @@
 """A held lot after a session: its measures, the reading of each sell rule, what is known of its company."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
@@ -14,7 +15,14 @@ from vcpd.analysis.position_measures import (
     measure_position,
     window_of,
 )
-from vcpd.analysis.sell_rules import HeldLot, RuleReading, SellRuleSettings, next_rule, read_rules
+from vcpd.analysis.sell_rules import (
+    HeldLot,
+    RuleReading,
+    SellRuleSettings,
+    firing_readings,
+    next_rule,
+    read_rules,
+)
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.portfolio import Lot
 
@@ -94,3 +102,45 @@ def stop_of(rules: Sequence[RuleReading], close: float) -> float | None:
     """The highest price under the close at which a stop would sell; None where nothing bounds the loss."""
     levels = [rule.level for rule in rules if rule.name in SELLING_STOPS and rule.level is not None]
     return max((level for level in levels if level < close), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class LotHistory:
+    """A lot, its symbol's bars, the rules that it is held by, and what is known after the last bar."""
+
+    lot: Lot
+    series: BarSeries
+    rules: SellRuleSettings
+    notes: SymbolNotes
+
+    @property
+    def first(self) -> int:
+        """The row of the first bar on or after the purchase; 0 where its day is not known."""
+        return 0 if self.lot.opened is None else self.series.row_of(self.lot.opened)
+
+    def position(self, row: int) -> Position | None:
+        """The lot after the session of a row; None before its purchase."""
+        window = self._window(row)
+        return None if window is None else judge_window(self.lot, window, self.rules, self._notes(row))
+
+    def held_lot(self, row: int) -> HeldLot | None:
+        """What the rules evaluate after the session of a row; None before the purchase."""
+        window = self._window(row)
+        return None if window is None else held_lot(self.lot, window, self._notes(row))
+
+    def firing(self, row: int, among: Collection[str]) -> list[RuleReading]:
+        """Those of the rules that `among` names which fire after the session of a row."""
+        held = self.held_lot(row)
+        return [] if held is None else firing_readings(held, self.rules, among)
+
+    def _window(self, row: int) -> PositionWindow | None:
+        if self.first > row:
+            return None
+        return PositionWindow(BarSeries(self.lot.symbol, self.series.records[: row + 1]), self.first)
+
+    def _notes(self, row: int) -> SymbolNotes:
+        """The notes as of the session of a row, when the next results were further away."""
+        due, sessions = self.notes.results_in_sessions, len(self.series) - 1 - row
+        if due is None or not sessions:
+            return self.notes
+        return msgspec.structs.replace(self.notes, results_in_sessions=due + sessions)

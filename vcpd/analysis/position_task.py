@@ -11,7 +11,7 @@ import msgspec
 from vcpd.analysis.heat import UNKNOWN_SECTOR
 from vcpd.analysis.journal import journal_text
 from vcpd.analysis.lots import build_lot_book
-from vcpd.analysis.position_judgement import SymbolNotes
+from vcpd.analysis.position_judgement import LotHistory, SymbolNotes
 from vcpd.analysis.positions import (
     PositionSettings,
     PositionsReport,
@@ -20,7 +20,7 @@ from vcpd.analysis.positions import (
     report_positions,
 )
 from vcpd.analysis.regime_task import IndexHistory
-from vcpd.analysis.rule_firings import LotHistory, first_firings
+from vcpd.analysis.rule_firings import first_firings
 from vcpd.analysis.sale_rules import JournalMemory
 from vcpd.analysis.share_scale import scale_fills
 from vcpd.analysis.trade_excursions import AccountBars

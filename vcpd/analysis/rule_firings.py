@@ -1,56 +1,14 @@
 """Sell rules that begin to fire, session by session."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import date
 
-import msgspec
+import numpy as np
 
-from vcpd.analysis.position_judgement import Position, SymbolNotes, held_lot, judge_window
-from vcpd.analysis.position_measures import PositionWindow
-from vcpd.analysis.sell_rules import RuleReading, SellRuleSettings, firing_names
-from vcpd.domain.bars import ONE_DAY, BarSeries
-from vcpd.domain.portfolio import Lot
-
-
-@dataclass(frozen=True, slots=True)
-class LotHistory:
-    """A lot, its symbol's bars, the rules that it is held by, and what is known after the last bar."""
-
-    lot: Lot
-    series: BarSeries
-    rules: SellRuleSettings
-    notes: SymbolNotes
-
-    def position(self, row: int) -> Position | None:
-        """The lot after the session of a row; None before its purchase."""
-        window = self._window(row)
-        return None if window is None else judge_window(self.lot, window, self.rules, self._notes(row))
-
-    def firing_names(self, row: int, among: Collection[str]) -> frozenset[str]:
-        """Which of the rules that `among` names fire after the session of a row."""
-        window = self._window(row)
-        if window is None:
-            return frozenset()
-        return firing_names(held_lot(self.lot, window, self._notes(row)), self.rules, among)
-
-    def _window(self, row: int) -> PositionWindow | None:
-        first = 0 if self.lot.opened is None else self._first
-        if first > row:
-            return None
-        return PositionWindow(BarSeries(self.lot.symbol, self.series.records[: row + 1]), first)
-
-    @property
-    def _first(self) -> int:
-        """The row of the first bar on or after the purchase."""
-        return self.series.row_of(self.lot.opened or date.min)
-
-    def _notes(self, row: int) -> SymbolNotes:
-        """The notes as of the session of a row, when the next results were further away."""
-        due, sessions = self.notes.results_in_sessions, len(self.series) - 1 - row
-        if due is None or not sessions:
-            return self.notes
-        return msgspec.structs.replace(self.notes, results_in_sessions=due + sessions)
+from vcpd.analysis.position_judgement import LotHistory, Position
+from vcpd.analysis.rule_columns import firing_columns
+from vcpd.analysis.sell_rules import RuleReading
+from vcpd.domain.bars import ONE_DAY
 
 
 def first_firings(
@@ -61,20 +19,32 @@ def first_firings(
     Given with the position as it stood after that session. `latest` is the position after the last one, where
     it is known already.
     """
-    sessions = len(history.series)
+    last = len(history.series) - 1
     first = history.series.row_of(after + ONE_DAY)
-    if latest is not None and first >= sessions - 1:
-        return _new_firings(history, latest) if first < sessions else []
+    if latest is not None and first >= last:
+        return _new_firings(history, latest) if first == last else []
     fired: list[tuple[Position, RuleReading]] = []
-    before: frozenset[str] = frozenset()
-    for row in range(max(0, first - 1), sessions):
-        is_known = latest is not None and row == sessions - 1
-        found = latest if is_known else history.position(row)
-        firing = () if found is None else found.firing
-        if found is not None and row >= first:
-            fired += [(found, rule) for rule in firing if rule.name not in before]
-        before = frozenset(rule.name for rule in firing)
+    for row, names in firing_starts(history):
+        found = history.position(row) if row >= first else None
+        if found is not None:
+            fired += [(found, rule) for rule in found.firing if rule.name in names]
     return fired
+
+
+def firing_starts(history: LotHistory) -> Iterator[tuple[int, list[str]]]:
+    """Yields each row since the purchase at which rules fire that did not at the row before, and their names.
+
+    Names are in the order of the rules.
+    """
+    columns = firing_columns(history)
+    if not columns:
+        return
+    fires = np.array(list(columns.values()))
+    starts = fires.copy()
+    starts[:, 1:] &= ~fires[:, :-1]
+    names = list(columns)
+    for at in np.flatnonzero(starts.any(axis=0)).tolist():
+        yield history.first + at, [names[rule] for rule in np.flatnonzero(starts[:, at])]
 
 
 def _new_firings(history: LotHistory, latest: Position) -> list[tuple[Position, RuleReading]]:
@@ -82,5 +52,6 @@ def _new_firings(history: LotHistory, latest: Position) -> list[tuple[Position, 
     firing = latest.firing
     if not firing:
         return []
-    before = history.firing_names(len(history.series) - 2, [rule.name for rule in firing])
+    earlier = history.firing(len(history.series) - 2, [rule.name for rule in firing])
+    before = {rule.name for rule in earlier}
     return [(latest, rule) for rule in firing if rule.name not in before]

@@ -13,15 +13,15 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from vcpd.analysis.position_judgement import Position, SymbolNotes
+from vcpd.analysis.position_judgement import LotHistory, SymbolNotes
 from vcpd.analysis.positions import PositionSettings
-from vcpd.analysis.rule_firings import LotHistory, first_firings
-from vcpd.analysis.sell_rules import RuleReading
+from vcpd.analysis.rule_firings import firing_starts
 from vcpd.analysis.trade_statistics import mean_interval
 from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.portfolio import ClosedTrade, Lot
 
 Interval = tuple[float | None, float | None]
+SESSIONS_TO_FOLLOW: Final = 2  # the one on which a rule begins to fire, and the next
 LONGEST_LOOK_BACK: Final = 250  # sessions before a purchase that a rule may look at
 PROVISIONAL_FOR: Final = timedelta(days=7)
 TradeKey = tuple[str, date | None, date, int, float, float, float | None]
@@ -147,18 +147,19 @@ def find_sale_rule(
         stop=trade.stop,
         rules=trade.rules,
     )
-    history = LotHistory(lot, held, settings.rules_of(lot), notes)
-    fired = first_firings(history, trade.opened - timedelta(1))
-    return _choose(fired, held.sessions[-2:][0].item())
+    return _choose(LotHistory(lot, held, settings.rules_of(lot), notes))
 
 
-def _choose(fired: Sequence[tuple[Position, RuleReading]], in_time: date) -> SaleRule:
-    """Chooses among the rules in the order in which they fired first; those since `in_time` were followed."""
-    if fired and fired[-1][0].measures.session >= in_time:
-        return _named(*fired[-1], followed=True)
-    whole = [part for part in fired if part[1].share == 1.0]
-    return _named(*whole[0], followed=False) if whole else SaleRule()
+def _choose(history: LotHistory) -> SaleRule:
+    """Chooses the last rule that began to fire in time for the sale, else the first that was not followed."""
+    started = [(row, name) for row, names in firing_starts(history) for name in names]
+    if started and started[-1][0] >= len(history.series) - SESSIONS_TO_FOLLOW:
+        return _named(history, *started[-1], followed=True)
+    whole = (part for part in started if history.firing(part[0], [part[1]])[0].share == 1.0)
+    missed = next(whole, None)
+    return SaleRule() if missed is None else _named(history, *missed, followed=False)
 
 
-def _named(position: Position, rule: RuleReading, *, followed: bool) -> SaleRule:
-    return SaleRule(rule=rule.name, rule_session=position.measures.session, followed=followed)
+def _named(history: LotHistory, row: int, rule: str, *, followed: bool) -> SaleRule:
+    session = history.series.sessions[row].item()
+    return SaleRule(rule=rule, rule_session=session, followed=followed)

@@ -125,11 +125,11 @@ def read_rules(held: HeldLot, settings: SellRuleSettings) -> tuple[RuleReading, 
     return tuple(sorted(readings, key=lambda reading: not reading.fires))
 
 
-def firing_names(held: HeldLot, settings: SellRuleSettings, among: Collection[str]) -> frozenset[str]:
-    """The names of the rules that fire, of those which `among` names; only these are read."""
+def firing_readings(held: HeldLot, settings: SellRuleSettings, among: Collection[str]) -> list[RuleReading]:
+    """The rules that fire, of those which `among` names; only these are read."""
     wanted = {FUNCTION_OF.get(name, name) for name in among}
     readings = [rule(held, settings) for rule in RULES if rule.__name__ in wanted]
-    return frozenset(reading.name for reading in readings if reading is not None and reading.fires)
+    return [reading for reading in readings if reading is not None and reading.fires]
 
 
 def next_rule(readings: Sequence[RuleReading]) -> RuleReading | None:
