@@ -9,8 +9,7 @@ from msgspec.structs import replace
 
 from vcpd.analysis.broker_comparison import TradedAccount, compare_with_broker
 from vcpd.analysis.lots import build_lot_book
-from vcpd.domain.broker import BrokerAccount, BrokerHolding, BrokerPosition
-from vcpd.domain.broker_comparison import BrokerComparison
+from vcpd.domain.broker import BrokerAccount, BrokerComparison, BrokerHolding, BrokerPosition
 from vcpd.domain.portfolio import Fill, Lot, ShareAdjustment, Side
 
 ISIN, OTHER_ISIN = "INE000000001", "INE000000002"

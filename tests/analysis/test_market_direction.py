@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from tests.analysis.market_direction_oracle import IndexRow, expected_directions
 from tests.real_data import real_data
-from vcpd.analysis.market_direction import index_directions
-from vcpd.analysis.market_volume import volume_changes
+from vcpd.analysis.market_direction import index_directions, volume_changes
 from vcpd.analysis.regime_settings import RegimeSettings
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.market_regime import IndexDirection, MarketTerm, VolumeSource

@@ -5,14 +5,15 @@ from datetime import date, timedelta
 import numpy as np
 
 from tests.fakes.regimes import rank_of
-from vcpd.analysis.outcome_splits import (
+from vcpd.analysis.outcomes import (
     CountedPurchase,
+    OutcomeCounts,
     SectorThird,
+    estimate_counts,
     sector_thirds,
     split_by_sector,
     split_by_term,
 )
-from vcpd.analysis.outcomes import OutcomeCounts, estimate_counts
 from vcpd.domain.market_regime import MarketTerm, Quadrant
 
 FIRST = date(2024, 1, 1)

@@ -19,8 +19,7 @@ from vcpd.domain.bars import BarSeries
 from vcpd.domain.market_regime import MarketTerm
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import Panel, build_panel
-from vcpd.domain.record import ReportedSetup
-from vcpd.domain.record_outcome import RecordReport, ReportedOutcome
+from vcpd.domain.record import RecordReport, ReportedOutcome, ReportedSetup
 
 DAYS: list[date] = NSE.sessions(date(2025, 3, 3), date(2025, 6, 30)).tolist()
 OTHER_ANCHOR = date(2025, 1, 6)

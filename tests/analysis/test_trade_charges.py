@@ -4,9 +4,8 @@ from datetime import date
 
 import pytest
 
-from vcpd.analysis.costs import CostSettings, DeliveryRates
+from vcpd.analysis.costs import CostSettings, DeliveryRates, with_charges
 from vcpd.analysis.journal import keep_journal
-from vcpd.analysis.trade_charges import with_charges
 from vcpd.analysis.trade_statistics import trade_statistics
 from vcpd.domain.portfolio import ClosedTrade
 

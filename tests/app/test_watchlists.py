@@ -16,8 +16,7 @@ from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.errors import BadInputError
 from vcpd.domain.position_notes import NotTaken
 from vcpd.domain.watchlist_files import ListFormat
-from vcpd.domain.watchlist_view import ListSummary
-from vcpd.domain.watchlists import MAX_LEVELS, MAX_LISTED, LevelKind, PriceLevel
+from vcpd.domain.watchlists import MAX_LEVELS, MAX_LISTED, LevelKind, ListSummary, PriceLevel
 from vcpd.jobs.price_levels import LevelReader
 
 NOW = datetime(2025, 7, 1, 2, 50, tzinfo=UTC)

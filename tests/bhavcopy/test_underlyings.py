@@ -9,7 +9,7 @@ from tests.bhavcopy.publisher import LAST, small_market
 from tests.bhavcopy.web import serving
 from vcpd.bhavcopy.archive import MARKET_LOTS_NAME, market_lots_file
 from vcpd.bhavcopy.client import BhavcopyClient
-from vcpd.bhavcopy.underlyings import read_market_lots
+from vcpd.bhavcopy.symbol_lists import read_market_lots
 from vcpd.core.errors import BadInputError
 
 MARKET_LOTS = (

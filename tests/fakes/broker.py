@@ -6,8 +6,7 @@ from datetime import UTC, date, datetime
 from vcpd.analysis.broker_comparison import TradedAccount, compare_with_broker
 from vcpd.analysis.lots import build_lot_book
 from vcpd.core.errors import VcpdError
-from vcpd.domain.broker import DELIVERY_PRODUCT, BrokerAccount, BrokerHolding, BrokerPosition
-from vcpd.domain.broker_comparison import BrokerReading
+from vcpd.domain.broker import DELIVERY_PRODUCT, BrokerAccount, BrokerHolding, BrokerPosition, BrokerReading
 from vcpd.domain.portfolio import Fill, Side
 
 SESSION = date(2025, 6, 30)

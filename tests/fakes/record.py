@@ -8,8 +8,14 @@ import msgspec
 from vcpd.analysis.record_outcomes import summarize_record
 from vcpd.analysis.record_task import MarketHistory, RecordOutcomeParams
 from vcpd.domain.nse_calendar import NSE
-from vcpd.domain.record import BarsDigest, RecordEntry, ReportedSetup, canonical_json
-from vcpd.domain.record_outcome import RecordReport, ReportedOutcome
+from vcpd.domain.record import (
+    BarsDigest,
+    RecordEntry,
+    RecordReport,
+    ReportedOutcome,
+    ReportedSetup,
+    canonical_json,
+)
 from vcpd.domain.setups import BaseState
 
 FIRST, LAST = date(2025, 3, 3), date(2025, 6, 30)

@@ -10,21 +10,19 @@ from tests.fakes.watch_session import YESTERDAY
 from vcpd.core.errors import BadInputError
 from vcpd.domain.position_notes import NotTaken
 from vcpd.domain.watchlist_files import ListFormat
-from vcpd.domain.watchlist_view import (
-    ListSummary,
-    WatchedSymbol,
-    WatchlistChange,
-    WatchlistFile,
-    WatchlistView,
-)
 from vcpd.domain.watchlists import (
     LevelKind,
     LevelReading,
     ListedCompany,
+    ListSummary,
     PriceLevel,
     StoredLevel,
     WatchedPrices,
+    WatchedSymbol,
     WatchlistBook,
+    WatchlistChange,
+    WatchlistFile,
+    WatchlistView,
 )
 
 

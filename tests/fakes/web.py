@@ -48,7 +48,7 @@ from vcpd.domain.setups import (
     SetupEvent,
     SetupGroup,
 )
-from vcpd.jobs.scan_library import ScanLibrary
+from vcpd.jobs.scan import ScanLibrary
 from vcpd.ports import InstrumentStore, Outbox
 from vcpd.web.context import SizeRequest, WebContext
 from vcpd.web.sign_in import hash_password

@@ -17,8 +17,7 @@ from vcpd.domain.instruments import Instrument, Quote, StoredInstrument
 from vcpd.domain.market_days import MarketDays, with_learned_days
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome, RunResult
-from vcpd.jobs.day_evidence import QuoteEvidence
-from vcpd.jobs.market_days import UpdateCalendar
+from vcpd.jobs.market_days import QuoteEvidence, UpdateCalendar
 
 FRIDAY, HOLI, TUESDAY = date(2027, 3, 19), date(2027, 3, 22), date(2027, 3, 23)
 SATURDAY: Final = date(2027, 3, 20)

@@ -22,9 +22,7 @@ from vcpd.domain.risk import RiskBand, RiskScore
 from vcpd.domain.runs import Outcome
 from vcpd.domain.scans import SavedScan
 from vcpd.domain.setups import EncodedSetup, Setup
-from vcpd.jobs.scan import Scan, ScanEvaluator
-from vcpd.jobs.scan_library import ScanLibrary
-from vcpd.jobs.scan_values import StoredScanValues
+from vcpd.jobs.scan import Scan, ScanEvaluator, ScanLibrary, StoredScanValues
 
 SYMBOLS = [f"NSE:S{number}" for number in range(6)]
 YESTERDAY: date = NSE.sessions(date(SESSION.year - 1, SESSION.month, 1), SESSION)[-2].item()

@@ -7,7 +7,7 @@ from vcpd.analysis.scans.presets import PRESETS
 from vcpd.analysis.scans.request import ScanSettings
 from vcpd.core.errors import BadInputError
 from vcpd.domain.scans import SavedScan
-from vcpd.jobs.scan_library import MAX_SAVED, ScanLibrary
+from vcpd.jobs.scan import MAX_SAVED, ScanLibrary
 
 CONFIGURED = ScanSettings(saved={"mine": "close > 5"}, follow=("nr7", "mine"))
 

@@ -15,8 +15,7 @@ from tests.sandbox.conftest import Start
 from tests.sandbox.test_vendor_client import logged_in
 from vcpd.analysis.broker_comparison import TradedAccount, compare_with_broker
 from vcpd.analysis.lots import build_lot_book
-from vcpd.domain.broker import BrokerAccount
-from vcpd.domain.broker_comparison import BrokerComparison
+from vcpd.domain.broker import BrokerAccount, BrokerComparison
 from vcpd.domain.portfolio import Fill, ShareAdjustment, Side
 from vcpd.kite.portfolio_wire import decode_holdings, decode_positions
 

@@ -12,8 +12,7 @@ from vcpd.cli.main import main
 from vcpd.config import load_configuration
 from vcpd.core.errors import BadInputError, ConfigurationError
 from vcpd.domain.nse_calendar import NSE
-from vcpd.schedule.calendar_files import keep_holidays, parse_holidays
-from vcpd.schedule.kept_calendar import with_calendar_files
+from vcpd.schedule.kept_calendar import keep_holidays, parse_holidays, with_calendar_files
 from vcpd.schedule.policy import ScheduleSettings
 
 LINES = (

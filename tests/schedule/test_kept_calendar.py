@@ -15,8 +15,13 @@ from vcpd.config import load_configuration
 from vcpd.core.errors import ConfigurationError, UnavailableError
 from vcpd.domain.market_days import LearnedDay, MarketDays
 from vcpd.domain.nse_calendar import NSE
-from vcpd.schedule.calendar_files import keep_holidays, parse_holidays
-from vcpd.schedule.kept_calendar import MarketDayFile, own_settings, with_calendar_files
+from vcpd.schedule.kept_calendar import (
+    MarketDayFile,
+    keep_holidays,
+    own_settings,
+    parse_holidays,
+    with_calendar_files,
+)
 from vcpd.schedule.policy import ScheduleSettings
 
 HOLI, SATURDAY = date(2027, 3, 22), date(2027, 2, 6)

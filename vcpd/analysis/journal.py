@@ -7,9 +7,8 @@ from typing import Final
 
 import msgspec
 
-from vcpd.analysis.costs import CostSettings
+from vcpd.analysis.costs import CostSettings, with_charges
 from vcpd.analysis.sale_rules import Interval, JournalMemory, SaleRule
-from vcpd.analysis.trade_charges import with_charges
 from vcpd.analysis.trade_excursions import TradeExcursions, excursions_of
 from vcpd.analysis.trade_statistics import TradeColumns, TradeStatistics, holding_time, tax_class
 from vcpd.domain.bars import BarSeries

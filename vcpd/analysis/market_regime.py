@@ -11,8 +11,7 @@ from typing import Final
 import numpy as np
 
 from vcpd.analysis.breadth import Breadth, BreadthWindow, breadth
-from vcpd.analysis.market_direction import index_directions
-from vcpd.analysis.market_volume import traded_value, volume_changes
+from vcpd.analysis.market_direction import index_directions, traded_value, volume_changes
 from vcpd.analysis.regime_settings import RegimeSettings
 from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.calendar import SESSIONS_PER_YEAR

@@ -1,14 +1,19 @@
-"""Outcomes of simulated purchases: trades, their counts, and how sure their means are.
+"""Outcomes of simulated purchases: trades, their counts, how sure their means are, and splits by the market.
 
 R is what a purchase risks: the entry less the stop. A purchase counts once the bars reach to the end of its
 horizon, whether it was stopped before or not; else the last weeks would count only what was stopped. A share
 whose own bars end before is sold at its last close. The market's months differ more than its shares: an
 interval comes from drawing whole months.
+
+A purchase is made at a session's close; the market's term and the sectors' ranks after that session are known
+only then, so each purchase belongs to those of the session before it.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any, Final, Self
+from collections.abc import Mapping, Sequence
+from datetime import date
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -17,6 +22,7 @@ from vcpd.analysis.indicators import Bars
 from vcpd.analysis.month_intervals import interval_by_month
 from vcpd.analysis.simulated_trades import EntryRules, simulate_entries
 from vcpd.domain.bars import BoolArray, DateArray, FloatArray
+from vcpd.domain.market_regime import MarketTerm, SectorRank
 
 INTERVAL_PCT: Final = 95.0
 
@@ -145,3 +151,83 @@ def estimate_difference(setups: OutcomeCounts, others: OutcomeCounts) -> Estimat
     known = np.flatnonzero(at < len(sessions))
     known = known[sessions[at[known]] == days[known]]
     return estimate(days[known], results[known] - means[at[known]])
+
+
+class SectorThird(StrEnum):
+    """The third in which a sector was ranked."""
+
+    STRONGEST = "strongest third"
+    MIDDLE = "middle third"
+    WEAKEST = "weakest third"
+    UNRANKED = "no rank"
+
+
+TERMS: Final = tuple(term.value for term in MarketTerm)
+THIRDS: Final = tuple(third.value for third in SectorThird)
+
+
+class CountedPurchase(NamedTuple):
+    """A purchase whose whole horizon the bars cover, with its result after costs."""
+
+    symbol: str
+    session: date
+    result_r: float
+
+
+def split_by_term(
+    counts: OutcomeCounts, sessions: DateArray, terms: Mapping[date, MarketTerm]
+) -> dict[str, Estimate]:
+    """The estimate of the counted purchases of each term; `sessions` (m,) are the market's, ascending.
+
+    Terms without a purchase are left out.
+    """
+    after = [terms.get(day, MarketTerm.UNKNOWN).value for day in sessions.tolist()]
+    before = (np.searchsorted(sessions, counts.days) - 1).tolist()
+    labels = [MarketTerm.UNKNOWN.value if at < 0 else after[at] for at in before]
+    return _estimates(counts.days, counts.results_r, labels, TERMS)
+
+
+def split_by_sector(
+    purchases: Sequence[CountedPurchase],
+    sessions: DateArray,
+    ranks: Sequence[Sequence[SectorRank]],
+    sectors: Mapping[str, str],
+) -> dict[str, Estimate]:
+    """The estimate of the purchases by the third that their sector stood in.
+
+    `ranks` are those after each of `sessions`, `sectors` gives the sector by symbol.
+    """
+    thirds = [sector_thirds(of_session) for of_session in ranks]
+    days = np.array([purchase.session for purchase in purchases], "M8[D]")
+    before = (np.searchsorted(sessions, days) - 1).tolist()
+    labels = [
+        SectorThird.UNRANKED.value
+        if at < 0
+        else thirds[at].get(sectors.get(purchase.symbol, ""), SectorThird.UNRANKED).value
+        for at, purchase in zip(before, purchases, strict=True)
+    ]
+    results = np.array([purchase.result_r for purchase in purchases], np.float64)
+    return _estimates(days, results, labels, THIRDS)
+
+
+def sector_thirds(ranks: Sequence[SectorRank]) -> dict[str, SectorThird]:
+    """The third of each ranked sector of one session; a remainder belongs to the middle."""
+    ranked = [entry.sector for entry in ranks if entry.rank is not None]
+    size = len(ranked) // 3
+    weakest = len(ranked) - size
+    return {
+        sector: SectorThird.STRONGEST
+        if at < size
+        else SectorThird.WEAKEST
+        if at >= weakest
+        else SectorThird.MIDDLE
+        for at, sector in enumerate(ranked)
+    }
+
+
+def _estimates(
+    days: DateArray, results: FloatArray, labels: Sequence[str], names: Sequence[str]
+) -> dict[str, Estimate]:
+    """Estimates the results of each label, in the order of `names`."""
+    own = np.array(labels, "U32")
+    return {name: estimate(days[own == name], results[own == name]) for name in names if (own == name).any()}

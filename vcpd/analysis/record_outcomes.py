@@ -13,12 +13,11 @@ import msgspec
 import numpy as np
 
 from vcpd.analysis.indicators import Bars, bars_of
-from vcpd.analysis.outcome_splits import split_by_term
-from vcpd.analysis.outcomes import Estimate, OutcomeCounts, estimate
+from vcpd.analysis.outcomes import Estimate, OutcomeCounts, estimate, split_by_term
 from vcpd.analysis.record_task import FirstReport, MarketHistory, RecordOutcomeParams
 from vcpd.analysis.simulated_trades import simulate_trade
 from vcpd.domain.panel import Panel
-from vcpd.domain.record_outcome import RecordReport, ReportedOutcome
+from vcpd.domain.record import RecordReport, ReportedOutcome
 
 NO_BARS: Final = "no bars of the symbol are at hand"
 NO_SESSION: Final = "no bar of the session is at hand"

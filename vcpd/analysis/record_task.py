@@ -9,8 +9,7 @@ import msgspec
 from vcpd.domain.bars import DateArray
 from vcpd.domain.market_regime import MarketTerm
 from vcpd.domain.panel import Panel
-from vcpd.domain.record import RecordEntry, ReportedSetup
-from vcpd.domain.record_outcome import RecordReport, ReportedOutcome
+from vcpd.domain.record import RecordEntry, RecordReport, ReportedOutcome, ReportedSetup
 
 
 class FirstReport(msgspec.Struct, frozen=True):

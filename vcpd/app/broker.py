@@ -10,8 +10,7 @@ from vcpd.analysis.lots import build_lot_book
 from vcpd.analysis.share_scale import scale_fills
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.core.errors import PermanentError, VcpdError
-from vcpd.domain.broker import BrokerAccount
-from vcpd.domain.broker_comparison import BrokerComparison, BrokerReading
+from vcpd.domain.broker import BrokerAccount, BrokerComparison, BrokerReading
 from vcpd.domain.portfolio import Lot, StoredFill
 from vcpd.jobs.position_judge import FillStore
 from vcpd.ports import BrokerSource, Clock

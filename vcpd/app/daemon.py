@@ -14,14 +14,13 @@ import msgspec
 import structlog
 
 from vcpd.app.container import Container, OpenDaemon
-from vcpd.app.terminal import TerminalProgress
+from vcpd.app.terminal import LiveLine, TerminalProgress, is_live_terminal
 from vcpd.config import LoadedConfiguration, deprecation_warning, load_configuration
 from vcpd.core.errors import ConfigurationError, StorageUnavailableError, VcpdError
 from vcpd.core.supervised_tasks import SupervisedTasks
 from vcpd.ports import Clock
 from vcpd.runtime import logs
 from vcpd.runtime.lifecycle import Lifecycle, LifecycleEvent, ShutdownStack, SignalHandlers
-from vcpd.runtime.live_line import LiveLine, is_live_terminal
 from vcpd.runtime.logs import Redactor
 from vcpd.runtime.process_tuning import DAEMON_POOL_THREADS, freeze_gc, take_early_reload, tune_malloc
 from vcpd.runtime.systemd import ServiceManager, watchdog_interval_s

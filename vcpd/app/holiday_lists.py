@@ -11,8 +11,7 @@ import structlog
 
 from vcpd.core.errors import BadInputError
 from vcpd.domain.calendar import TradingCalendar
-from vcpd.schedule.calendar_files import HolidayList, keep_holidays, parse_holidays
-from vcpd.schedule.kept_calendar import MarketDayFile
+from vcpd.schedule.kept_calendar import HolidayList, MarketDayFile, keep_holidays, parse_holidays
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 MAX_BODY_BYTES: Final = 1_000_000

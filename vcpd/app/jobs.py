@@ -18,12 +18,11 @@ from vcpd.core.errors import ConfigurationError
 from vcpd.domain.runs import RunContext, RunResult
 from vcpd.jobs.backup import BackUp
 from vcpd.jobs.collect import Collect, Reconcile
-from vcpd.jobs.day_evidence import QuoteEvidence
 from vcpd.jobs.facts import FactsSync
 from vcpd.jobs.fetch import BarWriter, HistoryFetcher
 from vcpd.jobs.gaps import BarFinality
 from vcpd.jobs.maintenance import Housekeeping, SectorSource, SyncInstruments
-from vcpd.jobs.market_days import UpdateCalendar
+from vcpd.jobs.market_days import QuoteEvidence, UpdateCalendar
 from vcpd.jobs.market_regime import RecordMarketRegime
 from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams, UniversePanels
 from vcpd.jobs.position_judge import PositionJudge
@@ -31,8 +30,7 @@ from vcpd.jobs.positions import Positions
 from vcpd.jobs.price_levels import LevelReader, ReportReachedLevels
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
 from vcpd.jobs.quoted_facts import QuotedFacts, QuotedFactsSource
-from vcpd.jobs.scan import Scan, ScanEvaluator
-from vcpd.jobs.scan_library import ScanLibrary
+from vcpd.jobs.scan import Scan, ScanEvaluator, ScanLibrary
 from vcpd.jobs.screen import ScoreRisk, Screen
 from vcpd.jobs.watch import Watch
 from vcpd.jobs.watch_levels import LevelSources

@@ -20,9 +20,9 @@ from vcpd.bhavcopy.sync import ExchangeClock
 from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.errors import ConfigurationError, RetryableError
 from vcpd.core.secrets import Secret
-from vcpd.jobs.day_evidence import DayEvidenceSource
 from vcpd.jobs.facts import FactsSource
 from vcpd.jobs.maintenance import SectorSource
+from vcpd.jobs.market_days import DayEvidenceSource
 from vcpd.jobs.universe import Universe
 from vcpd.kite.auth import KiteCredentials, KiteSession, SandboxLogin
 from vcpd.kite.client import Compute, KiteClient

@@ -20,8 +20,7 @@ from vcpd.app.panels import PanelReader
 from vcpd.core.errors import RetryableError
 from vcpd.domain.market_regime import MarketRegime
 from vcpd.domain.panel import Panel, PanelReference
-from vcpd.domain.record import RecordEntry
-from vcpd.domain.record_outcome import RecordReport
+from vcpd.domain.record import RecordEntry, RecordReport
 from vcpd.ports import Workers
 
 

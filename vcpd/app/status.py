@@ -35,8 +35,7 @@ from vcpd.domain.instruments import UNKNOWN_SHARES, share_class
 from vcpd.domain.panel import Panel
 from vcpd.domain.scans import SavedScan, ScanResult
 from vcpd.domain.setups import Setup, SetupGroup, context_lines
-from vcpd.jobs.scan import ScanEvaluator
-from vcpd.jobs.scan_library import ScanLibrary
+from vcpd.jobs.scan import ScanEvaluator, ScanLibrary
 from vcpd.jobs.watch import Watch
 from vcpd.ports import Clock
 from vcpd.runtime.engine_workers import EngineWorkers

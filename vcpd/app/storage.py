@@ -7,7 +7,7 @@ from typing import Final
 
 from vcpd.core.errors import UnavailableError
 from vcpd.core.secrets import Secret
-from vcpd.jobs.scan_values import StoredScanValues
+from vcpd.jobs.scan import StoredScanValues
 from vcpd.ports import Clock
 from vcpd.store.alerts import PostgresOutbox
 from vcpd.store.backup_folder import copy_before_migration

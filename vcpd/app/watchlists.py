@@ -17,7 +17,6 @@ from vcpd.domain.watchlist_files import (
     symbol_finder,
     write_symbol_file,
 )
-from vcpd.domain.watchlist_view import WatchlistChange, WatchlistFile, WatchlistView, view_watchlists
 from vcpd.domain.watchlists import (
     MAX_LEVELS,
     MAX_LISTED,
@@ -26,6 +25,10 @@ from vcpd.domain.watchlists import (
     PriceLevel,
     WatchedPrices,
     WatchlistBook,
+    WatchlistChange,
+    WatchlistFile,
+    WatchlistView,
+    view_watchlists,
 )
 from vcpd.jobs.price_levels import LevelReader, WatchlistStore
 from vcpd.ports import Clock, InstrumentStore

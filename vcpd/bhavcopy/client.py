@@ -23,14 +23,13 @@ from vcpd.bhavcopy.action_reports import ActionReports
 from vcpd.bhavcopy.archive import BhavcopyArchive, Downloader, FolderArchive, WebArchive
 from vcpd.bhavcopy.corporate_actions import AdjustedSeries, action_factor, adjust
 from vcpd.bhavcopy.day_evidence import FileEvidence
-from vcpd.bhavcopy.fund_list import FundList
 from vcpd.bhavcopy.history import INDEX_PREFIX, BarHistory
 from vcpd.bhavcopy.layouts import INDEX_SERIES
 from vcpd.bhavcopy.listings import ListingPeriod, instrument_token
 from vcpd.bhavcopy.published_facts import FactsReader
 from vcpd.bhavcopy.settings import BhavcopySettings
+from vcpd.bhavcopy.symbol_lists import FundList, UnderlyingList
 from vcpd.bhavcopy.sync import BhavcopySync, Compute, ExchangeClock
-from vcpd.bhavcopy.underlyings import UnderlyingList
 from vcpd.core.errors import RetryableError
 from vcpd.domain.bars import BarSeries, DateArray
 from vcpd.domain.exchange import Exchange

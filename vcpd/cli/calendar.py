@@ -22,8 +22,7 @@ from vcpd.config import LoadedConfiguration, load_configuration
 from vcpd.core.dates import MONTHS
 from vcpd.core.errors import BadInputError
 from vcpd.domain.calendar import TradingCalendar
-from vcpd.schedule.calendar_files import keep_holidays, parse_holidays
-from vcpd.schedule.kept_calendar import keep_table
+from vcpd.schedule.kept_calendar import keep_holidays, keep_table, parse_holidays
 
 UPDATE: Final = "update"
 

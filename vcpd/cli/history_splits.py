@@ -9,8 +9,7 @@ import numpy as np
 
 from vcpd.analysis.backtest import BacktestParams, BacktestResult
 from vcpd.analysis.market_regime import directions_by_day
-from vcpd.analysis.outcome_splits import CountedPurchase, split_by_sector, split_by_term
-from vcpd.analysis.outcomes import Estimate, OutcomeCounts
+from vcpd.analysis.outcomes import CountedPurchase, Estimate, OutcomeCounts, split_by_sector, split_by_term
 from vcpd.analysis.sector_rotation import sector_ranks
 from vcpd.cli.output import number_text
 from vcpd.cli.regime import benchmark_symbol, read_indices, without_indices

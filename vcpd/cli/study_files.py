@@ -7,8 +7,7 @@ from typing import Final
 
 import msgspec
 
-from vcpd.analysis.outcome_splits import CountedPurchase
-from vcpd.analysis.outcomes import Estimate
+from vcpd.analysis.outcomes import CountedPurchase, Estimate
 from vcpd.cli.history_splits import split_purchases
 from vcpd.cli.study_output import guard_lines, sealed_lines, universe_lines
 from vcpd.config import Configuration

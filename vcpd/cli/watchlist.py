@@ -24,8 +24,7 @@ from vcpd.cli.watchlist_changes import add_watchlist_arguments as add_change_act
 from vcpd.cli.watchlist_notes import add_watchlist_arguments as add_note_actions
 from vcpd.core.atomic_file import write_atomic
 from vcpd.domain.watchlist_files import ListFormat
-from vcpd.domain.watchlist_view import WatchedSymbol, WatchlistView
-from vcpd.domain.watchlists import LevelReading
+from vcpd.domain.watchlists import LevelReading, WatchedSymbol, WatchlistView
 
 COLUMNS: Final = ("symbol", "lists", "close", "change %", "snoozed until", "levels")
 

@@ -1,4 +1,4 @@
-"""The record of reported setups: what was known when each was reported, chained by hash.
+"""The record of reported setups: what was known when each was reported, chained by hash, and what came of it.
 
 Each entry's hash covers the entry and the hash before it, so the newest hash (the head) covers the whole
 record. A head that has left the machine in a digest witnesses every entry up to it; without such a copy
@@ -192,3 +192,46 @@ def _entry_faults(entry: RecordEntry, previous_hash: str, expected: int) -> list
     except msgspec.MsgspecError as error:
         faults.append(f"entry {entry.number}: it cannot be read ({error})")
     return faults
+
+
+class ReportedOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """A base, bought at the close of the session of its first report with the stop of that report.
+
+    `entry` and `stop` are at today's scale of prices. Results are in R, the entry less the stop: `result_r`
+    after costs, up to now until `is_finished`. Without a result `reason` says why.
+    """
+
+    symbol: str
+    session: date
+    anchor_date: date | None
+    footprint: str | None
+    state: BaseState | None
+    score: float
+    entry: float | None = None
+    stop: float | None = None
+    held_sessions: int | None = None
+    result_r: float | None = None
+    best_r: float | None = None
+    worst_r: float | None = None
+    is_stopped: bool = False
+    is_finished: bool = False  # the bars reach to the end of the holding time, so that it is counted
+    reason: str | None = None
+
+
+class RecordReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Every reported base, newest first, and estimates of the mean result of the finished ones.
+
+    Estimates have the fields of `vcpd history`; `by_term` is what the market did on the evening before.
+    """
+
+    as_of: date
+    horizon_sessions: int
+    cost_pct: float
+    bases: int
+    finished: int
+    unknown: int  # without a result
+    all: Any
+    by_state: Mapping[str, Any]
+    by_month: Mapping[str, Any]
+    by_term: Mapping[str, Any]
+    items: Sequence[ReportedOutcome]

@@ -1,16 +1,18 @@
-"""Watch lists: symbols in named lists, price levels of symbols, and until when a symbol's levels are silent.
+"""Watch lists: symbols in named lists, price levels of symbols, until when levels are silent; a user's view.
 
 A price level belongs to a symbol, not to a list. It is kept at the prices of the session after which it was
 set, with the close of that session: once a split restates the history, the present close of that session says
 by how much the level moves.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from typing import Annotated, Final
 
 import msgspec
+
+from vcpd.domain.position_notes import NotTaken
 
 STARRED: Final = "starred"  # the list of the symbols that have a star
 MAX_LISTED: Final = 10_000  # symbols in all lists together
@@ -142,3 +144,93 @@ class WatchlistBook(msgspec.Struct, frozen=True, kw_only=True):
         """Every symbol that is in a list or has a level, in order."""
         listed = {symbol for symbols in self.lists.values() for symbol in symbols}
         return tuple(sorted(listed | {stored.level.symbol for stored in self.levels}))
+
+
+class ListSummary(msgspec.Struct, frozen=True):
+    """A list and how many symbols it holds."""
+
+    name: str
+    count: int
+
+
+class WatchedSymbol(msgspec.Struct, frozen=True, kw_only=True):
+    """A symbol that is in a list or has a level; prices are None without bars."""
+
+    symbol: str
+    name: str = ""  # of the company
+    lists: tuple[str, ...] = ()
+    close: float | None = None
+    change_pct: float | None = None
+    session: date | None = None  # of the close
+    levels: tuple[LevelReading, ...] = ()
+    snoozed_until: date | None = None
+
+
+class WatchlistView(msgspec.Struct, frozen=True, kw_only=True):
+    """All lists with all watched symbols; `session` is that of the newest bars, None without any."""
+
+    session: date | None = None
+    lists: tuple[ListSummary, ...] = ()
+    count: int = 0
+    items: tuple[WatchedSymbol, ...] = ()
+
+
+class WatchlistChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a change did. `known` symbols were in the list before; `refused` ones could not be taken."""
+
+    added: int = 0
+    known: int = 0
+    removed: int = 0
+    changed: int = 0
+    refused: tuple[NotTaken, ...] = ()
+    level_id: int | None = None  # of a level that was set
+
+
+class WatchlistFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A list written as a file."""
+
+    file_name: str
+    text: str
+
+
+def view_watchlists(
+    book: WatchlistBook, prices: WatchedPrices, names: Mapping[str, str], symbols: Sequence[str]
+) -> WatchlistView:
+    """The lists, and those of the watched symbols that `symbols` names; `names` are the companies'."""
+    lists_of: dict[str, list[str]] = {}
+    for name, listed in book.lists.items():
+        for symbol in listed:
+            lists_of.setdefault(symbol, []).append(name)
+    levels: dict[str, list[LevelReading]] = {}
+    for reading in prices.readings:
+        levels.setdefault(reading.level.symbol, []).append(reading)
+    items = tuple(
+        _watched(symbol, book, prices, names.get(symbol, ""), lists_of, levels) for symbol in symbols
+    )
+    return WatchlistView(
+        session=prices.session,
+        lists=tuple(ListSummary(name, len(listed)) for name, listed in book.lists.items()),
+        count=len(items),
+        items=items,
+    )
+
+
+def _watched(  # noqa: PLR0913, PLR0917 - what is known of one symbol, each by its own source
+    symbol: str,
+    book: WatchlistBook,
+    prices: WatchedPrices,
+    name: str,
+    lists_of: Mapping[str, Sequence[str]],
+    levels: Mapping[str, Sequence[LevelReading]],
+) -> WatchedSymbol:
+    newest, until = prices.closes.get(symbol), book.snoozed_until.get(symbol)
+    return WatchedSymbol(
+        symbol=symbol,
+        name=name,
+        lists=tuple(lists_of.get(symbol, ())),
+        close=None if newest is None else newest.close,
+        change_pct=None if newest is None else newest.change_pct,
+        session=None if newest is None else newest.session,
+        levels=tuple(levels.get(symbol, ())),
+        snoozed_until=until,
+    )

@@ -1,4 +1,4 @@
-"""API of screen results: setups, explanation, sizing, crowding, risk scores."""
+"""API of screen results: setups and what became of them, explanation, sizing, crowding, risk scores."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from vcpd.core.errors import BadInputError
+from vcpd.domain.record import RecordReport
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import SCORE_NOTE, Base, BaseState, Setup, SetupGroup, count_groups, in_group_order
 from vcpd.web.context import SizeRequest, WebContext
@@ -69,6 +70,8 @@ EQUITY: Final = NumberParameter("equity", "Value of the account; default: `[size
 RISK_PCT: Final = NumberParameter("risk_pct", "Percent of equity at risk in one trade.", high=10.0)
 ENTRY: Final = NumberParameter("entry", "Entry price; default: the setup's.", high=MAX_AMOUNT)
 STOP: Final = NumberParameter("stop", "Stop price; default: the setup's.", high=MAX_AMOUNT)
+MAX_OUTCOMES: Final = 5_000
+OUTCOMES: Final = IntParameter("limit", "Number of newest outcomes.", low=0, high=MAX_OUTCOMES, default=200)
 
 
 class SetupList(msgspec.Struct, frozen=True):
@@ -271,3 +274,14 @@ def risk_routes(context: WebContext) -> list[web.RouteDef]:
         return json_response(RiskHistory(symbol, len(scores), scores))
 
     return [risk, risk_of_symbol]
+
+
+def record_routes(context: WebContext) -> list[web.RouteDef]:
+    """The route of the record's outcomes."""
+
+    @route("GET", "/api/record", parameters=(OUTCOMES,), response=RecordReport, errors=(400, 503))
+    async def record(request: web.Request) -> web.Response:
+        """Outcomes of the reported setups, newest first, with estimates by state, month and market."""
+        return json_response(await context.record.report(OUTCOMES.read(request)))
+
+    return [record]

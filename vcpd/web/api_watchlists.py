@@ -9,13 +9,15 @@ from aiohttp import web
 
 from vcpd.core.errors import BadInputError
 from vcpd.domain.watchlist_files import ListFormat
-from vcpd.domain.watchlist_view import WatchlistChange, WatchlistFile, WatchlistView
 from vcpd.domain.watchlists import (
     MAX_AVERAGE_SESSIONS,
     MAX_LEVEL_NOTE_CHARACTERS,
     LevelKind,
     ListName,
     PriceLevel,
+    WatchlistChange,
+    WatchlistFile,
+    WatchlistView,
 )
 from vcpd.web.context import WebContext
 from vcpd.web.responses import HttpError, encode_json, json_response

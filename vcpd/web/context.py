@@ -9,20 +9,19 @@ import msgspec
 
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.broker_comparison import BrokerReading
+from vcpd.domain.broker import BrokerReading
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.health import Health, MetricsSnapshot
 from vcpd.domain.instruments import SymbolMark
 from vcpd.domain.market_regime import MarketRegime, SectorLevel, SectorRank
 from vcpd.domain.portfolio import CurvePoint, Fill, JudgedHeat, Side
 from vcpd.domain.position_notes import AccountChange
-from vcpd.domain.record_outcome import RecordReport
+from vcpd.domain.record import RecordReport
 from vcpd.domain.runs import Run
 from vcpd.domain.scans import SavedScan, ScanResult
 from vcpd.domain.setups import Setup
 from vcpd.domain.watchlist_files import ListFormat
-from vcpd.domain.watchlist_view import WatchlistChange, WatchlistFile, WatchlistView
-from vcpd.domain.watchlists import PriceLevel
+from vcpd.domain.watchlists import PriceLevel, WatchlistChange, WatchlistFile, WatchlistView
 from vcpd.ports import InstrumentStore, Outbox, QuarantineStore, RiskStore, RunStore, SetupStore
 from vcpd.web.cache import DataVersion, ResponseCache, SetupCache
 

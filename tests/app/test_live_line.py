@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import pytest
 import structlog
 
+from vcpd.app.terminal import ERASE_LINE, LiveLine, is_live_terminal
 from vcpd.runtime import logs
-from vcpd.runtime.live_line import ERASE_LINE, LiveLine, is_live_terminal
 from vcpd.runtime.logs import ChosenSink, Redactor
 from vcpd.runtime.settings import LogSettings
 
