@@ -10,12 +10,12 @@ from typing import Annotated, Final
 import msgspec
 import numpy as np
 
-from vcpd.analysis.base_merge import merge_events
 from vcpd.analysis.base_tracker import NO_BAR, BaseTracker, Breakout
 from vcpd.analysis.chains import footprint_of
 from vcpd.analysis.indicators import Bars, bars_of
 from vcpd.analysis.levels import round_to_tick, shown_stop
 from vcpd.analysis.outcomes import OutcomeCounts, count_outcomes
+from vcpd.analysis.screen import merge_events
 from vcpd.analysis.session_context import BaseTrackers, HistoryWindow, SessionContext, full_history_window
 from vcpd.analysis.simulated_trades import EntryRules, Trade, simulate_trade
 from vcpd.analysis.thresholds import Thresholds
