@@ -17,7 +17,7 @@ import numpy as np
 
 from tests.analysis.markets import read_panel
 from vcpd.analysis.base_search import ChainArrays
-from vcpd.analysis.chains import find_chains
+from vcpd.analysis.base_structure import find_chains
 from vcpd.analysis.indicators import Bars, bars_of
 from vcpd.analysis.session_context import HistoryWindow, SessionContext, full_history_window
 from vcpd.analysis.thresholds import Thresholds

@@ -11,7 +11,7 @@ from tests.analysis import reference
 from tests.analysis.markets import base_closes, read_panel, series_of, walk
 from tests.real_data import real_data
 from vcpd.analysis.base_search import BaseSearch
-from vcpd.analysis.chains import chain_at, depths_pct, find_chains
+from vcpd.analysis.base_structure import chain_at, depths_pct, find_chains
 from vcpd.analysis.contractions import is_reclaimed
 from vcpd.analysis.indicators import Bars, bars_of
 from vcpd.analysis.session_context import SessionContext

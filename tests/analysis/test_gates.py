@@ -8,8 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from tests.analysis.markets import base_closes, series_of, walk
-from vcpd.analysis.base_structure import SymbolContext
-from vcpd.analysis.chains import Chain, chain_at
+from vcpd.analysis.base_structure import Chain, SymbolContext, chain_at
 from vcpd.analysis.gates import (
     STRUCTURE_RULES,
     Structure,

@@ -26,7 +26,7 @@ PROGRAM: Final = """
 import hashlib, sys
 import msgspec
 import numpy as np
-from vcpd.analysis.chains import find_chains
+from vcpd.analysis.base_structure import find_chains
 from vcpd.analysis.base_search import BaseSearch
 from vcpd.analysis.indicators import bars_of, measure_base
 from vcpd.analysis.outcomes import count_outcomes

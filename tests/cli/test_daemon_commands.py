@@ -25,7 +25,7 @@ try:
     main()
 except SystemExit:
     pass
-heavy = sorted({"vcpd.analysis.chains", "polars"} & set(sys.modules))
+heavy = sorted({"vcpd.analysis.base_structure", "polars"} & set(sys.modules))
 print("loaded:", *heavy)
 """
 

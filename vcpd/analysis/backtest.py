@@ -10,8 +10,8 @@ from typing import Annotated, Final
 import msgspec
 import numpy as np
 
+from vcpd.analysis.base_structure import footprint_of
 from vcpd.analysis.base_tracker import NO_BAR, BaseTracker, Breakout
-from vcpd.analysis.chains import footprint_of
 from vcpd.analysis.indicators import Bars, bars_of
 from vcpd.analysis.levels import round_to_tick, shown_stop
 from vcpd.analysis.outcomes import OutcomeCounts, count_outcomes

@@ -7,8 +7,7 @@ follows the final low down while every gate holds.
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from vcpd.analysis.base_structure import FollowedStructure, SymbolContext, reason_to_leave
-from vcpd.analysis.chains import Chain
+from vcpd.analysis.base_structure import Chain, FollowedStructure, SymbolContext, reason_to_leave
 from vcpd.analysis.levels import Levels, levels_above, state_at
 from vcpd.analysis.thresholds import TIE_TOLERANCE
 from vcpd.domain.setups import ENDED_STATES, BaseState, EventKind, SetupGroup

@@ -10,8 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from vcpd.analysis.base_search import BaseSearch, ChainArrays
-from vcpd.analysis.base_structure import SymbolContext
-from vcpd.analysis.chains import Chain, chain_at, find_chains
+from vcpd.analysis.base_structure import Chain, SymbolContext, chain_at, find_chains
 from vcpd.analysis.gates import PRIMARY_BASE, SHELF, found_chains_hold
 from vcpd.analysis.indicators import Bars
 from vcpd.analysis.thresholds import TIE_TOLERANCE, SearchRules, Thresholds

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Final
 
+from vcpd.analysis.base_structure import Chain, footprint_of
 from vcpd.analysis.base_tracker import NO_BAR, BaseTracker
 from vcpd.analysis.base_variants import NAMES
-from vcpd.analysis.chains import Chain, footprint_of
 from vcpd.analysis.indicators import Bars, bars_of
 from vcpd.analysis.levels import Levels, levels_above, round_to_tick, shown_stop
 from vcpd.analysis.session_context import SessionContext, history_window

@@ -10,10 +10,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from vcpd.analysis.base_search import BaseSearch, ChainArrays
-from vcpd.analysis.base_structure import SymbolContext
+from vcpd.analysis.base_structure import Chain, SymbolContext, chain_at, find_chains, first_breakout
 from vcpd.analysis.base_tracker import BaseTracker, SessionInput
 from vcpd.analysis.base_variants import NAMES, admit_variants
-from vcpd.analysis.chains import Chain, chain_at, find_chains, first_breakout
 from vcpd.analysis.gates import Criterion, found_chains_hold
 from vcpd.analysis.indicators import Bars
 from vcpd.analysis.strength import StrengthRatings, cached_ratings

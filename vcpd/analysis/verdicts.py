@@ -7,8 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from vcpd.analysis.base_tracker import NO_BAR, BaseTracker
-from vcpd.analysis.chains import (
+from vcpd.analysis.base_structure import (
     Chain,
     base_weeks,
     contractions_of,
@@ -17,6 +16,7 @@ from vcpd.analysis.chains import (
     footprint_text,
     undercuts_of,
 )
+from vcpd.analysis.base_tracker import NO_BAR, BaseTracker
 from vcpd.analysis.explain import describe_gate, describe_stay, nearest_miss
 from vcpd.analysis.gates import (
     YOUNG_SECOND_STAGE,

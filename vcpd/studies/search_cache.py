@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vcpd.analysis.base_search import BaseSearch, ChainArrays
-from vcpd.analysis.chains import find_chains
+from vcpd.analysis.base_structure import find_chains
 from vcpd.analysis.indicators import Bars
 from vcpd.analysis.session_context import SessionContext, trend_of
 from vcpd.analysis.thresholds import SearchRules, TrendRules
