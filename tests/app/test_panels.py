@@ -37,7 +37,7 @@ class Folder:
         return self.files.current()
 
 
-@pytest.mark.parametrize("name", ["panel.json", "bars.npy", "index_close.npy"])
+@pytest.mark.parametrize("name", ["panel.json", "bars_by_symbol.npy", "index_close.npy"])
 async def test_a_damaged_panel_is_no_end_of_the_daemon(tmp_path: Path, name: str) -> None:
     """A power cut may leave a file empty; what looks every second says so and goes on."""
     files = PanelFiles(tmp_path)

@@ -114,7 +114,7 @@ def test_a_worker_lets_go_of_the_pages_of_a_stored_snapshot(tmp_path: Path) -> N
     reference = PanelFiles(tmp_path).write(shown)
     opened = OpenedPanel(stored_panel, rest_after_s=60.0)
     assert opened.get(reference).values.sum() == values.size
-    path = str(Path(reference.path) / "bars.npy")
+    path = str(Path(reference.path) / "bars_by_symbol.npy")
     assert resident_kb_of(path) > 1_500
     opened.drop_pages()
     assert resident_kb_of(path) == 0

@@ -177,7 +177,9 @@ def test_what_a_killed_writer_left_is_cleaned(tmp_path: Path) -> None:
     assert names_in(tmp_path) == [reference.version]
 
 
-@pytest.mark.parametrize("name", ["bars.npy", "provisional.npy", "index_close.npy", "panel.json"])
+@pytest.mark.parametrize(
+    "name", ["bars_by_symbol.npy", "provisional_by_session.npy", "index_close.npy", "panel.json"]
+)
 @pytest.mark.parametrize("kept_bytes", [0, 200])
 def test_a_snapshot_that_lost_its_contents_is_none(tmp_path: Path, name: str, kept_bytes: int) -> None:
     """As a power cut leaves it: the names are there, what they held is not, or in part."""
@@ -202,7 +204,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def shares_planes(left: Path, right: Path) -> bool:
-    return (left / "bars.npy").samefile(right / "bars.npy")
+    return (left / "bars_by_symbol.npy").samefile(right / "bars_by_symbol.npy")
 
 
 def assert_same(left: Panel, right: Panel) -> None:

@@ -202,7 +202,7 @@ async def test_a_new_session_is_written_beside_the_others(database: Database, tm
         await trade_all(changing, 1)
         versions.append(await store.refresh(changing.selection))
         assert contents(open_panel(versions[-1])) == contents(await changing.build())
-    inodes = [(Path(version.path) / "bars.npy").stat().st_ino for version in versions[-2:]]
+    inodes = [(Path(version.path) / "bars_by_symbol.npy").stat().st_ino for version in versions[-2:]]
     assert inodes[0] == inodes[1]
     assert [version.n_sessions for version in versions] == [N_SESSIONS] * 5
 
@@ -246,7 +246,7 @@ async def test_a_kept_panel_that_cannot_be_refreshed_is_made_anew(
     assert contents(await changing.refresh()) == contents(await changing.build())
 
 
-@pytest.mark.parametrize("name", ["bars.npy", "provisional.npy"])
+@pytest.mark.parametrize("name", ["bars_by_symbol.npy", "provisional_by_session.npy"])
 async def test_a_kept_panel_that_lacks_a_file_is_made_anew(
     database: Database, tmp_path: Path, name: str
 ) -> None:
@@ -287,9 +287,9 @@ async def test_a_rebuilt_panel_says_what_the_kept_one_held_otherwise(
     await trade_all(changing, 1)
     assert (await store.rebuild(changing.selection)).difference == ""
     kept = await store.refresh(changing.selection)
-    path = Path(kept.path) / "bars.npy"
+    path = Path(kept.path) / "bars_by_symbol.npy"
     values = np.load(path)
-    values[3, 1, 2] += 1
+    values[1, 2, 3] += 1
     np.save(path, values)
     rebuilt = await store.rebuild(changing.selection)
     assert rebuilt.difference == "1 symbols' bars were kept otherwise than stored, first NSE:BBB"
@@ -345,7 +345,7 @@ async def test_a_kill_at_any_step_of_a_refresh_leaves_the_old_panel_and_a_next_o
 
 
 STEPS_OF_A_REFRESH: Final = (
-    *("bars.npy", "provisional.npy"),  # linked
-    *("open", "high", "low", "close", "volume", "provisional"),  # the cell of the only symbol
+    *("bars_by_symbol.npy", "provisional_by_session.npy"),  # linked
+    *("bar", "provisional"),  # the cells of the only symbol
     *("index_close.npy", "panel.json", "rename"),
 )

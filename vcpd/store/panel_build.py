@@ -14,7 +14,14 @@ import numpy as np
 
 from vcpd.domain.bars import BAR_DTYPE, BarSeries, BoolArray, IntArray, RecordArray
 from vcpd.domain.panel import FIELDS, PanelReference, align_close
-from vcpd.store.binary_format import BAR_ROW, CopyFileReader, bar_records, day_number, session_dates
+from vcpd.store.binary_format import (
+    BAR_ROW,
+    CopyFileReader,
+    bar_numbers,
+    bar_records,
+    day_number,
+    session_dates,
+)
 from vcpd.store.panel_files import (
     BarChange,
     PanelFiles,
@@ -151,14 +158,13 @@ def _fill_band(first_row: int, pieces: Iterable[RecordArray], cells: "Cells") ->
 
 def empty_band(first_row: int, shape: tuple[int, int]) -> RowBand:
     """Rows without a bar."""
-    return RowBand(first_row, np.full((len(FIELDS), *shape), np.nan), np.zeros(shape, np.bool_))
+    return RowBand(first_row, np.full((*shape, len(FIELDS)), np.nan), np.zeros(shape, np.bool_))
 
 
 def place_bars(band: RowBand, cells: "Cells", piece: RecordArray) -> None:
     """Put the bars of a piece into their cells; bars without a cell are left out."""
     at, bars = cells.of(piece)
-    for plane, name in zip(band.values.reshape(len(FIELDS), -1), FIELDS, strict=True):
-        plane[at] = bars[name]
+    band.bars.reshape(-1, len(FIELDS))[at] = bar_numbers(bars)
     band.provisional.reshape(-1)[at] = bars["provisional"]
 
 

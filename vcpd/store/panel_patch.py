@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vcpd.domain.bars import BarSeries, BoolArray, IntArray, RecordArray
-from vcpd.domain.panel import Panel, PanelReference, align_close
+from vcpd.domain.panel import FIELDS, Panel, PanelReference, align_close
 from vcpd.store.binary_format import (
     BAR_ROW,
     POSTGRES_EPOCH,
@@ -162,7 +162,7 @@ class _Patch:
         for part in band_ranges(*seen.shape):
             numbers = np.arange(part.start, part.stop)
             band = self._band(0, numbers, len(self.days))
-            seen[part] = ~np.isnan(band.values[3])
+            seen[part] = ~np.isnan(band.bars[:, :, FIELDS.index("close")])
         return seen
 
     def _band(self, first_row: int, numbers: IntArray, width: int) -> RowBand:
@@ -171,7 +171,8 @@ class _Patch:
         band = empty_band(first_row, cells.shape)
         old_rows = self.old_rows[numbers]
         to_rows, from_rows = np.flatnonzero(old_rows >= 0)[:, None], old_rows[old_rows >= 0]
-        band.values[:, to_rows, self.kept] = self.panel.values[:, from_rows, self.n_dropped :]
+        old_bars = self.panel.values.transpose(1, 2, 0)
+        band.bars[to_rows, self.kept] = old_bars[from_rows, self.n_dropped :]
         band.provisional[to_rows, self.kept] = self.panel.provisional[from_rows, self.n_dropped :]
         for place, number in enumerate(numbers.tolist()):
             self._clear_changed(band, place, self.rows[number].id)
@@ -183,7 +184,7 @@ class _Patch:
         first = self.spec.changed.get(key)
         if first is not None:
             column = int(np.searchsorted(self.days, day_number(first)))
-            band.values[:, place, column:] = np.nan
+            band.bars[place, column:] = np.nan
             band.provisional[place, column:] = False
 
     def _add(
