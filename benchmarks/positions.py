@@ -1,7 +1,7 @@
 """Time and processor time of judging an account of 200 positions and 2,000 closed trades after a session.
 
 `python -m benchmarks.positions` prints the best of several runs: the report alone, and the whole task with
-its journal, the first time, on each evening after it (the journal before is known), and with one sale more;
+its journal, the first time, on each evening after it (the journal before is known), and with new sales;
 and how long the port takes to answer about that account out of PostgreSQL, asked by a client in the same
 process.
 """
@@ -29,7 +29,7 @@ from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.domain.portfolio import Fill, Side, StoredFill
-from vcpd.domain.position_notes import CompanyNote, JudgedAccount
+from vcpd.domain.position_notes import CompanyNote, JudgedAccount, PurchaseNote
 from vcpd.store.database import Database
 from vcpd.store.embedded import EmbeddedPostgres
 from vcpd.store.fills import PostgresPositionReports
@@ -61,10 +61,7 @@ def main() -> None:
     parameters = account(panel)
     judged = judge_account(panel, range(1), parameters)
     later = msgspec.structs.replace(parameters, earlier_journal=judged.texts.journal)
-    sale = msgspec.structs.replace(
-        parameters.fills[-1].fill, session=parameters.as_of, side=Side.SELL, trade_id="s"
-    )
-    sold = msgspec.structs.replace(later, fills=[*parameters.fills, StoredFill(id=10**6, fill=sale)])
+    one_sale, five_sales = (with_sales(later, count) for count in (1, 5))
     book = build_lot_book([entry.fill for entry in parameters.fills])
     bars = {symbol: panel.series(symbol) for symbol in {lot.symbol for lot in book.lots}}
     print(f"{judged.point.lots} lots, {len(book.closed)} closed trades, {judged.firing} rules fire")
@@ -72,7 +69,8 @@ def main() -> None:
         "positions and heat": lambda: report_positions(book, bars, parameters.as_of, parameters.settings),
         "the whole task, first time": lambda: judge_account(panel, range(1), parameters),
         "the whole task, each evening": lambda: judge_account(panel, range(1), later),
-        "the whole task, with a new sale": lambda: judge_account(panel, range(1), sold),
+        "the whole task, with a new sale": lambda: judge_account(panel, range(1), one_sale),
+        "the whole task, with five new sales": lambda: judge_account(panel, range(1), five_sales),
         "sent to a worker and back": lambda: _round_trip(parameters, judged),
     }
     for name, run in measured.items():
@@ -150,8 +148,35 @@ def account(panel: Panel) -> PositionTaskParams:
         after=last - timedelta(1),
         settings=PositionSettings(equity=1e7),
         fills=[StoredFill(id=number, fill=fill) for number, fill in enumerate(fills)],
+        purchases=[purchase_note(chance, fill) for fill in fills if fill.side is Side.BUY],
         companies=[CompanyNote(symbol=symbol, instrument_id=row) for row, symbol in enumerate(panel.symbols)],
     )
+
+
+def purchase_note(chance: random.Random, fill: Fill) -> PurchaseNote:
+    """What was known on the day of a purchase, so that the journal has as many groups as a real one."""
+    return PurchaseNote(
+        symbol=fill.symbol,
+        session=fill.session,
+        pivot=0.99 * fill.price,
+        footprint=f"8W 20/5 {chance.choices('23456', (40, 30, 20, 8, 2))[0]}T",
+        score=min(99.0, max(1.0, chance.gauss(65, 15))),
+        term=chance.choices(("uptrend", "correction", "unknown"), (70, 25, 5))[0],
+    )
+
+
+def with_sales(parameters: PositionTaskParams, count: int) -> PositionTaskParams:
+    """The account after so many of its positions were sold on the last session."""
+    sales = [
+        StoredFill(
+            id=10**6 + number,
+            fill=msgspec.structs.replace(
+                entry.fill, session=parameters.as_of, side=Side.SELL, trade_id=f"x{number}", stop=None
+            ),
+        )
+        for number, entry in enumerate(parameters.fills[-count:])
+    ]
+    return msgspec.structs.replace(parameters, fills=[*parameters.fills, *sales])
 
 
 def trade(panel: Panel, number: int, row: int, when: tuple[int, int | None]) -> list[Fill]:

@@ -41,13 +41,7 @@ def test_the_oldest_lot_is_sold_first() -> None:
     ]
     assert book.closed[0].result_r == pytest.approx(5.0)
     assert book.closed[1].result_r is None, "no stop was given"
-    assert (book.closed[0].held_days, book.closed[0].is_long_term) == (5, False)
-
-
-@pytest.mark.parametrize(("days", "long_term"), [(365, False), (366, True)])
-def test_more_than_a_year_is_long_term(days: int, *, long_term: bool) -> None:
-    book = build_lot_book([fill(0, 1, 10.0), fill(days, -1, 11.0)])
-    assert book.closed[0].is_long_term is long_term
+    assert book.closed[0].held_days == 5
 
 
 def test_the_same_trade_counts_once_in_any_order() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from vcpd.analysis.costs import CostSettings, DeliveryRates, with_charges
 from vcpd.analysis.journal import keep_journal
-from vcpd.analysis.trade_statistics import trade_statistics
+from vcpd.analysis.trade_statistics import TradeColumns, trade_statistics
 from vcpd.domain.portfolio import ClosedTrade
 
 BOUGHT, SOLD = date(2025, 1, 2), date(2025, 3, 3)
@@ -49,8 +49,9 @@ def test_a_trade_of_2025_by_the_built_in_rates() -> None:
     sell = 11_000 * 0.1 / 100 + (11_000 * (0.00297 + 0.0001) / 100 + 13.5) * 1.18
     (found,) = with_charges([trade()], CostSettings())
     assert found.charges == pytest.approx(buy + sell)
-    assert found.net_profit == pytest.approx(1_000 - buy - sell)
-    assert found.net_result_r == pytest.approx(1.0 - (buy + sell) / 1_000)
+    columns = TradeColumns([found])
+    assert columns.net_profit.tolist() == pytest.approx([1_000 - buy - sell])
+    assert columns.net_result_r.tolist() == pytest.approx([1.0 - (buy + sell) / 1_000])
 
 
 def test_lots_that_were_sold_together_share_one_depository_charge() -> None:
@@ -69,7 +70,7 @@ def test_lots_that_were_sold_together_share_one_depository_charge() -> None:
 
 def test_charges_of_an_unknown_purchase_are_not_known() -> None:
     found = with_charges([trade(opened=None), trade(number=2)], SIMPLE)
-    assert (found[0].charges, found[0].net_profit, found[0].net_result_r) == (None, None, None)
+    assert found[0].charges is None
     assert found[1].charges is not None
     statistics = trade_statistics(found)
     assert (statistics.net_profit, statistics.net_mean_r) == (None, None)
@@ -90,4 +91,5 @@ def test_the_journal_has_both_before_and_after_charges() -> None:
 
 def test_a_journal_without_costs_has_no_net_values() -> None:
     journal = keep_journal([trade()], {})
+    assert (journal.entries[0].net_profit, journal.entries[0].net_result_r) == (None, None)
     assert (journal.entries[0].charges, journal.all.net_profit, journal.all.net_mean_r) == (None, None, None)

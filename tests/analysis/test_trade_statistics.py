@@ -1,8 +1,10 @@
 """Statistics of closed trades against plain arithmetic; groups, streaks, intervals."""
 
+import math
 import statistics
 from datetime import date, timedelta
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,10 +14,10 @@ from vcpd.analysis.trade_statistics import (
     LEAST_TRADES,
     MOST_DRAWN,
     TradeColumns,
-    holding_time,
+    holding_times,
     longest_run,
     mean_interval,
-    tax_class,
+    tax_classes,
     trade_statistics,
 )
 from vcpd.domain.portfolio import ClosedTrade
@@ -43,7 +45,7 @@ def test_they_agree_with_plain_arithmetic(results: list[float]) -> None:
     found = trade_statistics([trade(result, number=at) for at, result in enumerate(results)])
     assert (found.trades, found.with_r) == (len(results), len(results))
     assert found.mean_r == pytest.approx(statistics.fmean(results), abs=1e-9)
-    assert found.median_r == pytest.approx(statistics.median(results), abs=1e-9)
+    assert found.median_r == pytest.approx(statistics.median(results), abs=1e-9, rel=0)
     assert found.profit == pytest.approx(50 * sum(results), abs=1e-6)
     assert found.mean_held_days == 10
 
@@ -99,11 +101,41 @@ def test_streaks() -> None:
 def test_groups_by_holding_time_and_by_tax_class() -> None:
     trades = [trade(1.0, days=3), trade(2.0, days=4), trade(-1.0, days=30), trade(5.0, days=400)]
     columns = TradeColumns(trades)
-    groups = columns.by([holding_time(trade) for trade in trades])
+    groups = columns.by(holding_times(columns.held_days))
     assert {name: found.trades for name, found in groups.items()} == {
         "21 to 60 days": 1,
         "over 60 days": 1,
         "up to 5 days": 2,
     }
     assert groups["up to 5 days"].mean_r == pytest.approx(1.5)
-    assert columns.by([tax_class(trade) for trade in trades])["long-term"].trades == 1
+    assert columns.by(tax_classes(columns.held_days))["long-term"].trades == 1
+
+
+def test_more_than_a_year_is_long_term() -> None:
+    days = np.array([365.0, 366.0, math.nan])
+    assert tax_classes(days) == ["short-term", "long-term", "unknown"]
+
+
+def test_classes_of_holding_time_end_with_their_last_day() -> None:
+    days = np.array([0.0, 5.0, 6.0, 20.0, 21.0, 60.0, 61.0, math.nan])
+    assert holding_times(days) == [
+        *("up to 5 days", "up to 5 days", "6 to 20 days", "6 to 20 days"),
+        *("21 to 60 days", "21 to 60 days", "over 60 days", "unknown"),
+    ]
+
+
+def test_columns_are_those_of_each_trade() -> None:
+    trades = [trade(2.0, days=9, number=3), trade(None, days=3), trade(-1.0, days=3)]
+    columns = TradeColumns([msgspec.structs.replace(trades[0], charges=10.0), *trades[1:]])
+    assert columns.profit.tolist() == [sold.profit for sold in trades]
+    assert columns.held_days.tolist() == [9, 3, 3]
+    assert columns.result_r[[0, 2]].tolist() == [2.0, -1.0]
+    assert math.isnan(columns.result_r[1])
+    assert (columns.net_profit[0], columns.net_result_r[0]) == (90.0, 1.8)
+    assert np.isnan(columns.net_profit[1:]).all()
+
+
+@given(st.permutations(range(6)))
+def test_streaks_follow_the_order_of_the_sales(order: list[int]) -> None:
+    trades = [trade(result, days=at) for at, result in enumerate((1.0, 1.0, -1.0, 1.0, 1.0, 1.0))]
+    assert trade_statistics([trades[at] for at in order]).longest_wins == 3

@@ -1,5 +1,6 @@
 """The journal: every closed trade with what became of it, and what the trades amount to by group."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from hashlib import blake2b
@@ -10,8 +11,8 @@ import msgspec
 from vcpd.analysis.costs import CostSettings, with_charges
 from vcpd.analysis.sale_rules import Interval, JournalMemory, SaleRule
 from vcpd.analysis.trade_excursions import TradeExcursions, excursions_of
-from vcpd.analysis.trade_statistics import TradeColumns, TradeStatistics, holding_time, tax_class
-from vcpd.domain.bars import BarSeries
+from vcpd.analysis.trade_statistics import TradeColumns, TradeStatistics, holding_times, tax_classes
+from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.portfolio import ClosedTrade
 from vcpd.domain.position_notes import PurchaseNote
 
@@ -46,11 +47,6 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     rule: str | None = None  # that stood behind the sale
     rule_session: date | None = None  # on which it began to fire
     followed: bool | None = None
-
-    @property
-    def following(self) -> str:
-        """The group that the sale falls in."""
-        return FOLLOWING[self.followed]
 
 
 class Journal(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,17 +89,16 @@ def keep_journal(  # noqa: PLR0913, PLR0917 - each part of the journal by its ow
         SaleRule() if memory is None else memory.sale_rule(trade, bars, note.pivot)
         for trade, note in zip(closed, notes, strict=True)
     ]
-    parts = zip(closed, excursions or excursions_of(closed, bars), notes, sales, strict=True)
-    entries = [journal_entry(*part) for part in parts]
     columns = TradeColumns(closed, None if memory is None else memory.interval)
+    classes = tax_classes(columns.held_days)
     journal = Journal(
-        entries=entries,
+        entries=_entries(closed, columns, classes, excursions or excursions_of(closed, bars), notes, sales),
         all=columns.statistics(),
-        by_holding_time=columns.by([holding_time(trade) for trade in closed]),
-        by_tax_class=columns.by([entry.tax_class for entry in entries]),
+        by_holding_time=columns.by(holding_times(columns.held_days)),
+        by_tax_class=columns.by(classes),
     )
     if memory is not None:
-        by_rule = columns.by([entry.following for entry in entries])
+        by_rule = columns.by([FOLLOWING[sale.followed] for sale in sales])
         journal = msgspec.structs.replace(journal, by_rule=by_rule, intervals=memory.intervals)
     if purchases is None:
         return journal
@@ -151,33 +146,50 @@ def _note_of(trade: ClosedTrade, known: Mapping[tuple[str, date], PurchaseNote])
     return known.get((trade.symbol, opened)) or PurchaseNote(symbol=trade.symbol, session=opened)
 
 
-def journal_entry(
-    trade: ClosedTrade, excursions: TradeExcursions | None, note: PurchaseNote, sale: SaleRule
-) -> JournalEntry:
-    """The entry of one trade; without excursions where its bars are not known."""
-    return JournalEntry(
-        symbol=trade.symbol,
-        opened=trade.opened,
-        closed=trade.closed,
-        held_days=trade.held_days,
-        quantity=trade.quantity,
-        entry=trade.entry,
-        exit=trade.exit,
-        stop=trade.stop,
-        profit=trade.profit,
-        result_r=trade.result_r,
-        best_r=None if excursions is None else excursions.best_r,
-        worst_r=None if excursions is None else excursions.worst_r,
-        tax_class=tax_class(trade),
-        note=trade.note,
-        exit_note=trade.exit_note,
-        footprint=note.footprint,
-        score=note.score,
-        regime=note.term,
-        charges=trade.charges,
-        net_profit=trade.net_profit,
-        net_result_r=trade.net_result_r,
-        rule=sale.rule,
-        rule_session=sale.rule_session,
-        followed=sale.followed,
+def _entries(  # noqa: PLR0913, PLR0917 - each part of an entry by its own source
+    closed: Sequence[ClosedTrade],
+    columns: TradeColumns,
+    classes: Sequence[str],
+    excursions: Sequence[TradeExcursions | None],
+    notes: Sequence[PurchaseNote],
+    sales: Sequence[SaleRule],
+) -> list[JournalEntry]:
+    """The entry of each trade; without excursions where its bars are not known."""
+    figures = zip(
+        *(_known_or_none(column) for column in (columns.result_r, columns.net_profit, columns.net_result_r)),
+        strict=True,
     )
+    parts = zip(closed, columns.profit.tolist(), classes, figures, excursions, notes, sales, strict=True)
+    return [
+        JournalEntry(
+            symbol=trade.symbol,
+            opened=trade.opened,
+            closed=trade.closed,
+            held_days=trade.held_days,
+            quantity=trade.quantity,
+            entry=trade.entry,
+            exit=trade.exit,
+            stop=trade.stop,
+            profit=profit,
+            result_r=result_r,
+            best_r=None if reached is None else reached.best_r,
+            worst_r=None if reached is None else reached.worst_r,
+            tax_class=tax_class,
+            note=trade.note,
+            exit_note=trade.exit_note,
+            footprint=note.footprint,
+            score=note.score,
+            regime=note.term,
+            charges=trade.charges,
+            net_profit=net_profit,
+            net_result_r=net_result_r,
+            rule=sale.rule,
+            rule_session=sale.rule_session,
+            followed=sale.followed,
+        )
+        for trade, profit, tax_class, (result_r, net_profit, net_result_r), reached, note, sale in parts
+    ]
+
+
+def _known_or_none(values: FloatArray) -> list[float | None]:
+    return [None if math.isnan(value) else value for value in values.tolist()]

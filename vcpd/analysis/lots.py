@@ -54,7 +54,9 @@ def _by_session(
     for event in events:
         due[event.session].append(event)
     for session in sorted(traded.keys() | due.keys()):
-        ordered = sorted(due[session], key=lambda event: (isinstance(event, SymbolChange), event.symbol))
+        ordered = sorted(
+            due.get(session, ()), key=lambda event: (isinstance(event, SymbolChange), event.symbol)
+        )
         yield session, traded[session], ordered
 
 
@@ -92,10 +94,14 @@ class _Matcher:
         for fill in fills:
             by_symbol[fill.symbol].append(fill)
         for symbol, own in by_symbol.items():
+            if len(own) == 1 and not own[0].is_credit:
+                (self._buy_all if own[0].side is Side.BUY else self._sell_all)(own)
+                continue
             bought, sold = self._without_credits(own)
             if len(bought) + len(sold) > 1:
                 bought, sold = self._net(symbol, session, bought, sold)
-            self._sell_all(symbol, sold, self._buy_all(bought))
+            self._sell_all(sold)
+            self._buy_all(bought)
 
     def _net(
         self, symbol: str, session: date, bought: list[Fill], sold: list[Fill]
@@ -121,11 +127,10 @@ class _Matcher:
                 bought.append(fill)
         return bought, sold
 
-    def _buy_all(self, bought: Sequence[Fill]) -> list[Lot]:
-        lots = []
+    def _buy_all(self, bought: Sequence[Fill]) -> None:
         for fill in bought:
             self._count += 1
-            lots.append(
+            self._lots[fill.symbol].append(
                 Lot(
                     number=self._count,
                     symbol=fill.symbol,
@@ -137,18 +142,16 @@ class _Matcher:
                     rules=fill.rules,
                 )
             )
-        return lots
 
-    def _sell_all(self, symbol: str, sold: Sequence[Fill], new: list[Lot]) -> None:
-        """Sales take the lots of earlier sessions; the day's own purchases that remain are added after."""
+    def _sell_all(self, sold: Sequence[Fill]) -> None:
+        """Sales take the lots of earlier sessions: the day's own purchases that remain are added after."""
         for fill in sold:
-            held = sum([lot.quantity for lot in self._lots[symbol]])
+            held = sum([lot.quantity for lot in self._lots[fill.symbol]])
             if fill.quantity > held:
                 reason = f"a sale of {fill.quantity:,} shares, but {held:,} are held"
                 self._refuse(fill, reason)
             else:
                 self._sell(fill)
-        self._lots[symbol] += new
 
     def _sell(self, fill: Fill) -> None:
         wanted = fill.quantity

@@ -97,12 +97,14 @@ def symbol_notes(
     """What is known of each held company, with the pivot that it was bought at by day."""
     pivots: dict[str, dict[date, float]] = {}
     footprints: dict[str, dict[date, str]] = {}
+    held = {lot.symbol for lot in book.lots}
     for purchase in purchases:
+        if purchase.symbol not in held:
+            continue
         if purchase.footprint is not None:
             footprints.setdefault(purchase.symbol, {})[purchase.session] = purchase.footprint
         if purchase.pivot is not None:
             pivots.setdefault(purchase.symbol, {})[purchase.session] = purchase.pivot
-    held = {lot.symbol for lot in book.lots}
     return {
         company.symbol: SymbolNotes(
             sector=company.sector or UNKNOWN_SECTOR,

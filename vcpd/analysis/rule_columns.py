@@ -5,7 +5,7 @@ rule that has no column is read session by session.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from typing import Final
 
@@ -88,10 +88,11 @@ class HeldColumns:
 Column = Callable[[HeldColumns, SellRuleSettings], BoolArray | None]
 
 
-def firing_columns(history: LotHistory) -> dict[str, BoolArray]:
+def firing_columns(history: LotHistory, among: Collection[str] | None = None) -> dict[str, BoolArray]:
     """Returns by a rule's name at which of the k sessions since the purchase it fires, in the rules' order.
 
-    Rules that do not apply to the lot are absent; all are where no bar follows the purchase.
+    Rules that do not apply to the lot are absent; all are where no bar follows the purchase. `among` names
+    the rules that are wanted, None for all; of a rule without a column all names are given.
     """
     held, found = HeldColumns(history), dict[str, BoolArray]()
     if not len(held):
@@ -101,7 +102,7 @@ def firing_columns(history: LotHistory) -> dict[str, BoolArray]:
             found |= _read_each(rule, history)
             continue
         for name, column in COLUMNS[rule].items():
-            fires = column(held, history.rules)
+            fires = column(held, history.rules) if among is None or name in among else None
             if fires is not None:
                 found[name] = fires
     return found

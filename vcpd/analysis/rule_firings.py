@@ -52,6 +52,5 @@ def _new_firings(history: LotHistory, latest: Position) -> list[tuple[Position, 
     firing = latest.firing
     if not firing:
         return []
-    earlier = history.firing(len(history.series) - 2, [rule.name for rule in firing])
-    before = {rule.name for rule in earlier}
-    return [(latest, rule) for rule in firing if rule.name not in before]
+    columns = firing_columns(history, [rule.name for rule in firing])
+    return [(latest, rule) for rule in firing if not columns[rule.name][-2:-1].any()]

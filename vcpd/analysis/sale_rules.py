@@ -76,7 +76,7 @@ class JournalMemory:
         head = _EarlierHead() if earlier is None else msgspec.json.decode(earlier, type=_EarlierHead)
         self.text = "" if earlier is None or head.intervals is None else earlier
         self.made_from = head.made_from
-        self._settings, self._as_of = settings, as_of
+        self._settings, self._recent_from = settings, as_of - PROVISIONAL_FOR
         self._known_intervals, self._known_recent = head.intervals or {}, head.recent
         self.intervals: dict[str, Interval] = {}
 
@@ -93,7 +93,7 @@ class JournalMemory:
 
     def is_recent(self, closed: date) -> bool:
         """Whether the bars of a sale may have been provisional when the journal before was made."""
-        return self._as_of - closed <= PROVISIONAL_FOR
+        return closed >= self._recent_from
 
     def recent_name(self, trade: ClosedTrade, bars: Mapping[str, BarSeries], pivot: float | None) -> str:
         """Returns a digest of what decides a sale's rule: the trade, its bars, the pivot, the thresholds."""

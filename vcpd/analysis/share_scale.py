@@ -8,6 +8,7 @@ any other factor (a rights issue, a demerger, a special dividend) changes no qua
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -34,12 +35,14 @@ def scale_fills(stored: Iterable[StoredFill], as_of: date) -> ScaledFills:
     An adjustment that no fill follows lies on `as_of`.
     """
     by_symbol: dict[str, list[StoredFill]] = defaultdict(list)
-    for entry in sorted(stored, key=lambda entry: (entry.fill.session, entry.id)):
+    for entry in sorted(stored, key=attrgetter("fill.session", "id")):
         if entry.fill.session <= as_of:
             by_symbol[entry.fill.symbol].append(entry)
     adjustments: list[ShareAdjustment] = []
     notices: list[str] = []
     for symbol, own in sorted(by_symbol.items()):
+        if all(entry.reference_close == entry.present_close for entry in own):
+            continue
         ratios, odd = _ratios(own)
         adjustments += _adjustments(symbol, own, ratios, as_of)
         notices += [f"{symbol}: {text}" for text in odd]
@@ -50,8 +53,6 @@ def scale_fills(stored: Iterable[StoredFill], as_of: date) -> ScaledFills:
 def _ratios(own: Sequence[StoredFill]) -> tuple[list[float], list[str]]:
     """The shares of today for each of a fill's, fill by fill; and restatements that are no split or bonus."""
     ratios, odd = [], []
-    if all(entry.reference_close == entry.present_close for entry in own):
-        return [1.0] * len(own), []
     for entry in own:
         factor = restatement_factor(entry)
         ratio = share_ratio(factor, entry)

@@ -3,6 +3,7 @@
 Excursions run from the close of the purchase's session to the end of the sale's.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
@@ -99,9 +100,17 @@ def _excursions_in_panel(trades: Sequence[ClosedTrade], bars: AccountBars) -> Ma
     measured = measured[~np.isnan(panel.close.reshape(-1)[starts[measured]])]
     chosen = [dated[at] for at in measured]
     entries = np.array([trades[at].entry for at in chosen])
-    extremes = _extremes(panel, starts[measured], lengths[measured], entries)
-    both = zip(chosen, *(part.tolist() for part in extremes), strict=True)
-    return {at: _excursions_between(trades[at], highest, lowest) for at, highest, lowest in both}
+    highest, lowest = _extremes(panel, starts[measured], lengths[measured], entries)
+    risks = np.array([trades[at].risk_per_share for at in chosen], np.float64)
+    best_r, worst_r = (highest - entries) / risks, np.abs((lowest - entries) / risks)
+    known = [not math.isnan(risk) for risk in risks.tolist()]
+    columns = (part.tolist() for part in (highest, lowest, best_r, worst_r))
+    return {
+        at: TradeExcursions(
+            highest=high, lowest=low, best_r=best if is_known else None, worst_r=worst if is_known else None
+        )
+        for at, is_known, high, low, best, worst in zip(chosen, known, *columns, strict=True)
+    }
 
 
 def _extremes(

@@ -114,7 +114,7 @@ class BarSeries:
 
 def session_array(days: Iterable[date]) -> DateArray:
     """(n,): the days as an array, by their ordinals: NumPy's own conversion takes thirty times as long."""
-    ordinals = np.fromiter((day.toordinal() for day in days), np.int64)
+    ordinals = np.fromiter(map(date.toordinal, days), np.int64)
     found: DateArray = (ordinals - EPOCH_ORDINAL).view("M8[D]")
     return found
 

@@ -10,9 +10,6 @@ from typing import Final
 
 import msgspec
 
-LONG_TERM_AFTER_DAYS: Final = (
-    365  # listed shares held for longer count as long-term for the Indian income tax
-)
 DEFAULT_RULES: Final = "default"  # the set of sell rules that [positions] states
 
 
@@ -137,17 +134,6 @@ class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.quantity * (self.exit - self.entry)
 
     @property
-    def net_profit(self) -> float | None:
-        """The profit after charges; None where they are not known."""
-        return None if self.charges is None else self.profit - self.charges
-
-    @property
-    def net_result_r(self) -> float | None:
-        """The result after charges in units of the initial risk; None where either is not known."""
-        risk, profit = self.risk_per_share, self.net_profit
-        return None if risk is None or profit is None else profit / (self.quantity * risk)
-
-    @property
     def risk_per_share(self) -> float | None:
         """What one share lost at the initial stop; None without a stop below the entry."""
         if self.stop is None or self.stop >= self.entry:
@@ -163,12 +149,6 @@ class ClosedTrade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def held_days(self) -> int | None:
         return None if self.opened is None else (self.closed - self.opened).days
-
-    @property
-    def is_long_term(self) -> bool | None:
-        """Whether a gain counts as long-term; None where the day of the purchase is not known."""
-        days = self.held_days
-        return None if days is None else days > LONG_TERM_AFTER_DAYS
 
 
 class RefusedFill(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from vcpd.domain.portfolio import CurvePoint, PositionTexts
 
 UNKNOWN_TERM: Final = "unknown"
 SCORE_STEP: Final = 10.0
+SCORE_DECILES: Final = tuple(f"{low} to {low + 10}" for low in range(0, 100, 10))
 
 
 class CompanyNote(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,8 +54,7 @@ class PurchaseNote(msgspec.Struct, frozen=True, kw_only=True):
         """The ten points of score that it fell in, such as `70 to 80`."""
         if self.score is None:
             return "no score"
-        low = min(9, int(self.score // SCORE_STEP)) * int(SCORE_STEP)
-        return f"{low} to {low + int(SCORE_STEP)}"
+        return SCORE_DECILES[min(9, int(self.score // SCORE_STEP))]
 
     @property
     def regime(self) -> str:
