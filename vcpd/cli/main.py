@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from vcpd import __version__
 from vcpd.cli.command import EXIT_INTERRUPTED, EXIT_OK, exit_code, print_error
-from vcpd.cli.parser import CommandParser, require_files
+from vcpd.cli.parser import CommandParser, reading_ahead, require_files
 from vcpd.core.errors import VcpdError
 from vcpd.runtime.process_tuning import hold_early_reload, limit_native_threads, open_standard_streams
 
@@ -53,8 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.umask(PRIVATE_UMASK)
     try:
         require_files(words)
-        parsed = build_parser(words).parse_args(words)
-        code: int = parsed.action(parsed)
+        with reading_ahead(words):
+            parsed = build_parser(words).parse_args(words)
+            code: int = parsed.action(parsed)
         sys.stdout.flush()
     except VcpdError as error:
         print_error(error)

@@ -2,14 +2,22 @@
 
 import argparse
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from vcpd.core.errors import BadInputError
 
 MAX_CHOICES_SHOWN: Final = 12
-FILE_OPTIONS: Final = frozenset({"--bars", "--index"})
+BARS_OPTION: Final = "--bars"
+FILE_OPTIONS: Final = frozenset({BARS_OPTION, "--index"})
+COMMANDS_OVER_BARS: Final = frozenset(
+    {
+        "screen", "explain", "scan", "risk", "size", "positions", "journal", "chart", "regime", "sectors",
+        "history", "study",
+    }
+)  # fmt: skip
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -47,11 +55,31 @@ def require_files(words: Sequence[str]) -> None:
 
     Found before the command's module is imported, which takes a second or more.
     """
+    for _, path in _named_files(words):
+        if not path.exists():
+            raise BadInputError(f"{path}: no such file")
+
+
+def reading_ahead(words: Sequence[str]) -> AbstractContextManager[None]:
+    """Begins to read the parquet file of --bars, so that it is read while the command's module is imported.
+
+    Does nothing where the command evaluates no bars, or those of another kind of file.
+    """
+    bars = [path for name, path in _named_files(words) if name == BARS_OPTION]
+    is_one_file = len(bars) == 1 and bars[0].suffix.lower() == ".parquet" and bars[0].is_file()
+    if not is_one_file or words[0] not in COMMANDS_OVER_BARS:
+        return nullcontext()
+    from vcpd.store.read_ahead import read_ahead  # noqa: PLC0415 - few commands read files
+
+    return read_ahead(bars[0])
+
+
+def _named_files(words: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """The files of bars that the command line names, each with its option."""
     for option, value in zip(words, [*words[1:], ""], strict=False):
         name, has_value, joined = option.partition("=")
-        path = Path(joined if has_value else value)
-        if name in FILE_OPTIONS and not path.exists():
-            raise BadInputError(f"{path}: no such file")
+        if name in FILE_OPTIONS:
+            yield name, Path(joined if has_value else value)
 
 
 def nearest_text(name: str, known: Iterable[str]) -> str:

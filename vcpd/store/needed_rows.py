@@ -47,8 +47,19 @@ def select_needed(table: RawTable, needed: NeededRows) -> RawTable:
     if runs is None:
         return table
     chosen = _chosen_rows(runs, needed)
-    frame = table.frame.filter(pl.Series(chosen))
+    frame = table.frame.filter(_flags_series(chosen))
     return RawTable(table.path, table.header, frame, table.lines[chosen], table.separator)
+
+
+def _flags_series(flags: BoolArray) -> pl.Series:
+    """(n,): the same flags, made from the lengths of their runs.
+
+    Polars would import `numpy.ma` to convert an array, which takes longer than all rows of a large file.
+    """
+    starts = np.concatenate([[0], np.flatnonzero(flags[1:] != flags[:-1]) + 1])
+    lengths = np.diff(starts, append=len(flags))
+    runs = pl.DataFrame({"flag": flags[starts].tolist(), "length": lengths.tolist()})
+    return runs.select(pl.col("flag").repeat_by("length").explode()).to_series()
 
 
 def _chosen_rows(runs: _SymbolRuns, needed: NeededRows) -> BoolArray:

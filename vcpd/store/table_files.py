@@ -18,6 +18,7 @@ from vcpd.core.csv_table import SEPARATORS, csv_rows, decode_csv
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import IntArray
 from vcpd.store.bar_layouts import SAMPLE_ROWS, Header, find_header, header_matches, parquet_header
+from vcpd.store.read_ahead import parquet_frame
 
 TABLE_SUFFIXES: Final = (".parquet", ".csv", ".tsv", ".txt", ".csv.gz", ".zip")
 OPTIONAL_SUFFIX: Final = ".txt"  # in a folder it may as well be a note
@@ -106,7 +107,7 @@ def read_table(path: Path) -> RawTable:
 
 
 def _read_parquet(path: Path) -> RawTable:
-    frame = pl.read_parquet(path)
+    frame = parquet_frame(path)
     header = parquet_header(frame.columns)
     frame.columns = [str(at) for at in range(frame.width)]
     return RawTable(path, header, frame, np.arange(1, len(frame) + 1))
