@@ -51,14 +51,35 @@ def test_a_rename_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path:
 def test_versions_are_numbered_synced_and_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "unfinished-1").mkdir()
     kinds = synced(monkeypatch)
+    names = []
     for number in range(1, 4):
         with publish_folder(tmp_path, "panel-", keep=2) as (unfinished, final):
             (unfinished / "values").write_text(str(number))
             assert not final.exists()
         assert (final / "values").read_text() == str(number)
-    assert [folder.name for folder in versions_of(tmp_path, "panel-")] == ["panel-00000002", "panel-00000003"]
+        names.append(final.name)
+    assert [folder.name for folder in versions_of(tmp_path, "panel-")] == names[1:]
     assert sorted(tmp_path.iterdir()) == versions_of(tmp_path, "panel-"), "what killed writers left is gone"
     assert kinds[:3] == ["file", "folder", "folder"]
+
+
+def test_a_deleted_version_does_not_give_its_name_to_the_next(tmp_path: Path) -> None:
+    """Whoever still reads the deleted one would take the next for it."""
+    names = set()
+    for _ in range(3):
+        with publish_folder(tmp_path, "panel-", keep=2) as (_, final):
+            names.add(final.name)
+        final.rmdir()
+    assert len(names) == 3
+
+
+@pytest.mark.parametrize("newest", ["panel-00000007", "panel-9999999999999999"])
+def test_a_version_is_newer_than_those_there_whatever_the_clock_says(tmp_path: Path, newest: str) -> None:
+    """Numbers of version 0.1.0 are small; a clock that was set back is behind those of before."""
+    (tmp_path / newest).mkdir()
+    with publish_folder(tmp_path, "panel-", keep=2) as (_, final):
+        pass
+    assert versions_of(tmp_path, "panel-") == [tmp_path / newest, final]
 
 
 def test_a_folder_whose_writing_fails_is_never_published(tmp_path: Path) -> None:

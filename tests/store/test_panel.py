@@ -2,9 +2,12 @@
 
 import asyncio
 import errno
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pytest
@@ -136,7 +139,7 @@ async def test_current_is_the_newest_and_two_snapshots_are_kept(database: Databa
     assert open_panel(second).symbols == open_panel(third).symbols
     with pytest.raises(RetryableError, match="newer ones"):
         open_panel(first)
-    assert names_in(tmp_path) == [second.version, third.version]
+    assert names_in(tmp_path) == [second.version, third.version, "refresh.lock"]
 
 
 async def test_a_mapped_panel_outlives_its_files(database: Database, tmp_path: Path) -> None:
@@ -168,6 +171,35 @@ async def test_a_merge_during_the_refresh_is_seen_whole_or_not_at_all(
         panel = open_panel(await store.refresh(SELECTION))
         assert np.isfinite(panel.close[:, -1]).all()
     await merging
+
+
+HOLD_THE_LOCK: Final = """
+import os, sys
+from pathlib import Path
+from vcpd.store.panel_files import PanelFiles
+with PanelFiles(Path(sys.argv[1])).locked():
+    print(os.getpid(), flush=True)
+    sys.stdin.read()
+"""
+
+
+async def test_a_second_process_says_which_one_makes_a_panel(database: Database, tmp_path: Path) -> None:
+    """A daemon and a command on one folder would delete each other's unfinished files."""
+    await three_shares_and_an_index(database)
+    store = panel_store(database, tmp_path)
+    before = await store.refresh(SELECTION)
+    other = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLD_THE_LOCK, str(tmp_path), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert other.stdout is not None
+    number = int(await other.stdout.readline())
+    for attempt in (store.refresh(SELECTION), store.rebuild(SELECTION), store.update_exclusions()):
+        with pytest.raises(RetryableError, match=rf"another process of vcpd \({number}\)"):
+            await attempt
+    assert (await store.current(), str(number) in (store.refresh_error or "")) == (before, True)
+    other.kill()
+    await other.wait()
+    assert (await store.refresh(SELECTION)).version != before.version
 
 
 def test_what_a_killed_writer_left_is_cleaned(tmp_path: Path) -> None:

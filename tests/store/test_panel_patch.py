@@ -277,6 +277,23 @@ async def test_a_snapshot_older_than_the_kept_changes_is_made_anew(
     assert contents(await changing.refresh()) == contents(await changing.build())
 
 
+async def test_a_change_too_large_for_memory_is_read_by_files(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The window may be so long that a small part of the panel is many bars."""
+    changing = await market(database, tmp_path, seed=7)
+    await trade_all(changing, 5)
+    await changing.refresh()
+    monkeypatch.setattr(panel, "MOST_PATCHED_BARS", 2 * len(changing.ids))
+    for n_sessions, is_held in ((1, True), (4, False)):
+        await trade_all(changing, n_sessions)
+        held: list[object] = []
+        with monkeypatch.context() as patching:
+            patching.setattr(panel, "patch_panel_files", lambda spec, held=held: held.append(spec))
+            assert contents(await changing.refresh()) == contents(await changing.build())
+        assert bool(held) == is_held
+
+
 async def test_a_rebuilt_panel_says_what_the_kept_one_held_otherwise(
     database: Database, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import glob
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -66,7 +67,10 @@ def publish_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def publish_folder(parent: Path, prefix: str, keep: int) -> Iterator[tuple[Path, Path]]:
-    """Give an empty folder to fill, and the path that it has after the block: `prefix` and the next number.
+    """Give an empty folder to fill, and the path that it has after the block: `prefix` and its number.
+
+    The number is larger than those of the published folders, and no smaller than the microseconds since 1970:
+    a folder that somebody deletes does not give its name, under which it may still be read, to the next.
 
     Its files are synced before the rename, so that a version that exists is whole. Then all but the newest
     `keep` versions are deleted, with what killed writers left unfinished. After an exception nothing remains.
@@ -75,9 +79,7 @@ def publish_folder(parent: Path, prefix: str, keep: int) -> Iterator[tuple[Path,
     unfinished = parent / f"{UNFINISHED_PREFIX}{os.getpid()}"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    published = versions_of(parent, prefix)
-    number = int(published[-1].name.removeprefix(prefix)) + 1 if published else 1
-    final = parent / f"{prefix}{number:08d}"
+    final = parent / f"{prefix}{_next_number(parent, prefix)}"
     try:
         yield unfinished, final
         for file in unfinished.iterdir():
@@ -91,9 +93,16 @@ def publish_folder(parent: Path, prefix: str, keep: int) -> Iterator[tuple[Path,
         shutil.rmtree(old, ignore_errors=True)
 
 
+def _next_number(parent: Path, prefix: str) -> int:
+    """The next version's number, from the clock where that is ahead of the newest version."""
+    published = versions_of(parent, prefix)
+    newest = int(published[-1].name.removeprefix(prefix)) if published else 0
+    return max(newest + 1, time.time_ns() // 1_000)
+
+
 def versions_of(parent: Path, prefix: str) -> list[Path]:
     """The published folders below `parent`, oldest first."""
-    return sorted(parent.glob(f"{prefix}*"))
+    return sorted(parent.glob(f"{prefix}*"), key=lambda folder: (len(folder.name), folder.name))
 
 
 def _write_synced(path: Path, body: bytes, mode: int) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
@@ -40,6 +40,7 @@ UNUSABLE_SNAPSHOT: Final = (
     PermanentError,
 )  # each would recur at every refresh
 MOST_PATCHED: Final = 0.25  # of the panel; where more changed, all bars are read in less time
+MOST_PATCHED_BARS: Final = 200_000  # 17 MB, of which daemon and worker hold several copies
 
 
 class BlockFileWriter:
@@ -161,7 +162,8 @@ class PostgresPanelStore:
     async def refresh(self, selection: PanelSelection) -> PanelReference:
         """Make the stored bars of `selection` the current snapshot; one refresh at a time.
 
-        Only the bars that changed since the last snapshot are read, where they are few.
+        Only the bars that changed since the last snapshot are read, where they are few. RetryableError while
+        another process makes one in the same folder.
         """
         async with self._one_refresh():
             wanted = _Wanted.of(await self._instruments.all(), selection)
@@ -181,20 +183,27 @@ class PostgresPanelStore:
 
         RetryableError where there is no snapshot, or none that can be read.
         """
-        async with self._turn:
+        async with self._one_writer():
             reasons = _reasons(await self._database.fetch(SQL["exclusions"]))
             return await asyncio.to_thread(self._files.with_exclusions, reasons)
 
     @asynccontextmanager
     async def _one_refresh(self) -> AsyncIterator[None]:
-        async with self._turn:
-            try:
-                await asyncio.to_thread(self._files.folder.mkdir, parents=True, exist_ok=True)
+        try:
+            async with self._one_writer():
                 yield
-            except Exception as error:
-                self.refresh_error = str(root_error(error))
-                raise
-            self.refresh_error = None
+        except Exception as error:
+            self.refresh_error = str(root_error(error))
+            raise
+        self.refresh_error = None
+
+    @asynccontextmanager
+    async def _one_writer(self) -> AsyncIterator[None]:
+        """One at a time in this process, and no other process meanwhile."""
+        async with self._turn:
+            with ExitStack() as stack:
+                await asyncio.to_thread(stack.enter_context, self._files.locked())
+                yield
 
     async def _patch(self, wanted: _Wanted) -> PanelReference | None:
         """The snapshot made of the last one and of what changed since; None where that is not possible."""
@@ -228,7 +237,8 @@ class PostgresPanelStore:
             return None
         changed = await _changed_since(connection, wanted, origin, first)
         n_days = sum((last - day).days + 1 for day in changed.values())
-        if n_days > MOST_PATCHED * len(wanted.rows) * ((last - first).days + 1):
+        n_cells = len(wanted.rows) * ((last - first).days + 1)
+        if n_days > min(MOST_PATCHED * n_cells, MOST_PATCHED_BARS * CALENDAR_DAYS_PER_SESSION):
             return None
         return PanelPatchSpec(
             folder=str(self._files.folder),

@@ -10,6 +10,7 @@ with one more session can share the files of the version before, whose readers n
 """
 
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import IO, BinaryIO, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -35,6 +36,7 @@ BARS: Final = "bars_by_symbol.npy"  # an older program, which arranges bars othe
 PROVISIONAL: Final = "provisional_by_session.npy"
 INDEX_CLOSE: Final = "index_close.npy"
 METADATA: Final = "panel.json"
+LOCK: Final = "refresh.lock"
 CELL: Final = np.dtype(np.float64)
 BAR_BYTES: Final = len(FIELDS) * CELL.itemsize
 # Linux 6.16 keeps what one call writes together in its cache, and looks at the whole of it when a bar in it
@@ -153,6 +155,33 @@ class PanelFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes that would lock the folder from it within the context.
+
+        Raises RetryableError while another process has locked it, UnavailableError as `add`.
+        """
+        with self._disk_errors():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = (self.folder / LOCK).open("a+", encoding="utf-8")
+        with file:  # the kernel forgets the lock with the file, also that of a killed process
+            self._lock(file)
+            yield
+
+    def _lock(self, file: IO[str]) -> None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise RetryableError(
+                f"another process of vcpd ({file.read() or 'number unknown'}) is making a panel in "
+                f"{self.folder}: wait until it has finished, or give each its own [daemon] state_dir"
+            ) from None
+        with self._disk_errors():
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+
     def current(self) -> PanelReference | None:
         """The newest snapshot; None where there is none, or a power cut left it without its contents."""
         versions = versions_of(self.folder, VERSION_PREFIX)
@@ -188,18 +217,25 @@ class PanelFiles:
         Raises UnavailableError where the disk is the reason, FileNotFoundError where `write_planes` lacks a
         file.
         """
+        with (
+            self._disk_errors(),
+            publish_folder(self.folder, VERSION_PREFIX, KEPT_VERSIONS) as (unfinished, final),
+        ):
+            write_planes(unfinished)
+            np.save(unfinished / INDEX_CLOSE, index_close)
+            (unfinished / METADATA).write_bytes(msgspec.json.encode(head))
+        return PanelReference(str(final), final.name, len(head.symbols), len(head.sessions))
+
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
         try:
-            with publish_folder(self.folder, VERSION_PREFIX, KEPT_VERSIONS) as (unfinished, final):
-                write_planes(unfinished)
-                np.save(unfinished / INDEX_CLOSE, index_close)
-                (unfinished / METADATA).write_bytes(msgspec.json.encode(head))
+            yield
         except FileNotFoundError:
             raise
         except OSError as error:
             raise UnavailableError(
                 f"cannot write the panel to {self.folder} ({error.strerror}): free space or make it writable"
             ) from None
-        return PanelReference(str(final), final.name, len(head.symbols), len(head.sessions))
 
 
 class RowBand(NamedTuple):
