@@ -18,7 +18,7 @@ from vcpd.core.errors import ConfigurationError
 from vcpd.domain.runs import RunContext, RunResult
 from vcpd.jobs.backup import BackUp
 from vcpd.jobs.collect import Collect, Reconcile
-from vcpd.jobs.facts import FactsSync
+from vcpd.jobs.facts import FactsSync, QuotedFacts, QuotedFactsSource
 from vcpd.jobs.fetch import BarWriter, HistoryFetcher
 from vcpd.jobs.gaps import BarFinality
 from vcpd.jobs.maintenance import Housekeeping, SectorSource, SyncInstruments
@@ -29,7 +29,6 @@ from vcpd.jobs.position_judge import PositionJudge
 from vcpd.jobs.positions import Positions
 from vcpd.jobs.price_levels import LevelReader, ReportReachedLevels
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
-from vcpd.jobs.quoted_facts import QuotedFacts, QuotedFactsSource
 from vcpd.jobs.scan import Scan, ScanEvaluator, ScanLibrary
 from vcpd.jobs.screen import ScoreRisk, Screen
 from vcpd.jobs.watch import Watch

@@ -12,10 +12,10 @@ from vcpd.domain.bars import BAR_DTYPE, BarTable, RecordArray
 from vcpd.domain.instruments import Quote, StoredInstrument, quote_batches, share_class
 from vcpd.domain.live import LivePrices
 from vcpd.domain.runs import Progress
+from vcpd.jobs.facts import QuotedFacts
 from vcpd.jobs.fetch import BarWriter, CollectStats
 from vcpd.jobs.gaps import BarFinality
 from vcpd.jobs.panel_refresh import UniversePanels
-from vcpd.jobs.quoted_facts import QuotedFacts
 from vcpd.ports import Clock, MarketData, SessionSpan
 
 

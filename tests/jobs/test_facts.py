@@ -13,8 +13,7 @@ from vcpd.domain.instruments import Instrument, Quote, StoredInstrument
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome
 from vcpd.jobs.collect import Collect
-from vcpd.jobs.facts import FactsSync
-from vcpd.jobs.quoted_facts import QuotedFacts, QuotedFactsSource
+from vcpd.jobs.facts import FactsSync, QuotedFacts, QuotedFactsSource
 
 SESSION = date(2026, 11, 20)
 
