@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.real_data import real_data
 from vcpd.domain.exchange import NSE_EXCHANGE
+from vcpd.domain.facts import PriceBands, narrow_band_text
 from vcpd.domain.instruments import Instrument, Quote
-from vcpd.domain.price_bands import PriceBands, narrow_band_text
 from vcpd.kite.wire import decode_quotes
 
 BANDS = NSE_EXCHANGE.price_bands

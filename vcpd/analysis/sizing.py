@@ -7,8 +7,8 @@ import msgspec
 
 from vcpd.analysis.sizing_parameters import SizingParameters, StopChoice
 from vcpd.core.errors import BadInputError
+from vcpd.domain.facts import NARROW_BAND_PCT
 from vcpd.domain.instruments import TRADE_FOR_TRADE_BAND_PCT, is_trade_for_trade
-from vcpd.domain.price_bands import NARROW_BAND_PCT
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.setups import Setup
 

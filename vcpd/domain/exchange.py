@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.facts import NO_PRICE_BANDS, PriceBands
 from vcpd.domain.instruments import plain_symbol
 from vcpd.domain.nse_calendar import NSE
-from vcpd.domain.price_bands import NO_PRICE_BANDS, PriceBands
 
 
 class CurrencyUnit(msgspec.Struct, frozen=True):

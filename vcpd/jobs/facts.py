@@ -12,9 +12,8 @@ from typing import Final, Protocol
 
 from vcpd.core.errors import VcpdError
 from vcpd.domain.calendar import TradingCalendar
-from vcpd.domain.facts import SymbolFacts
+from vcpd.domain.facts import PriceBands, SymbolFacts
 from vcpd.domain.instruments import Quote, StoredInstrument, quote_batches
-from vcpd.domain.price_bands import PriceBands
 from vcpd.jobs.gaps import BarFinality
 from vcpd.jobs.universe import Universe
 from vcpd.ports import Clock, MarketData

@@ -14,8 +14,8 @@ from vcpd.analysis.levels import LiveRules
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.core.errors import VcpdError, root_error
 from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.facts import NO_PRICE_BANDS, PriceBands
 from vcpd.domain.live import FeedState, LivePrices, WatchedCandidate, WatchStatus
-from vcpd.domain.price_bands import NO_PRICE_BANDS, PriceBands
 from vcpd.domain.runs import Outcome, RunCause, RunContext, RunResult
 from vcpd.jobs.quote_snapshot import prices_from_quotes
 from vcpd.jobs.settings import WatchSettings

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from vcpd.core.errors import VcpdError
+from vcpd.domain.facts import NO_PRICE_BANDS, PriceBands, narrow_band_text
 from vcpd.domain.instruments import Instrument, Quote
-from vcpd.domain.price_bands import NO_PRICE_BANDS, PriceBands, narrow_band_text
 from vcpd.ports import MarketData
 
 LOCKED: Final = "at the upper circuit, no sellers"
