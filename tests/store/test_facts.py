@@ -11,9 +11,8 @@ from vcpd.domain.instruments import Instrument
 from vcpd.domain.nse_calendar import NSE
 from vcpd.jobs.facts import FactsSync
 from vcpd.store.database import Database
-from vcpd.store.facts import PostgresFactsStore
 from vcpd.store.fills import PostgresPositionNotes
-from vcpd.store.instruments import PostgresInstrumentStore
+from vcpd.store.instruments import PostgresFactsStore, PostgresInstrumentStore
 from vcpd.store.screen_results import PostgresSetupStore
 
 RESULTS_ON = date(2024, 3, 12)

@@ -14,9 +14,8 @@ from vcpd.store.backup_folder import copy_before_migration
 from vcpd.store.bars import PostgresBarStore, PostgresQuarantineStore
 from vcpd.store.database import Database
 from vcpd.store.embedded import EmbeddedPostgres
-from vcpd.store.facts import PostgresFactsStore
 from vcpd.store.fills import PostgresFillStore, PostgresPositionNotes, PostgresPositionReports
-from vcpd.store.instruments import PostgresInstrumentStore
+from vcpd.store.instruments import PostgresFactsStore, PostgresInstrumentStore
 from vcpd.store.leader_lock import LeaderLock
 from vcpd.store.marks import PostgresMarkStore
 from vcpd.store.regimes import PostgresRegimeStore

@@ -1,4 +1,4 @@
-"""Instruments in PostgreSQL, followed through renames and new tokens, never deleted."""
+"""Instruments in PostgreSQL, followed through renames and new tokens, never deleted, and their facts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Final
 
 import asyncpg
 
+from vcpd.domain.facts import SymbolFacts
 from vcpd.domain.instruments import (
     CompanySector,
     Instrument,
@@ -21,6 +22,7 @@ SQL: Final = named_queries("instruments")
 RENAMES: Final = (  # what is kept by symbol follows it
     "rename_quarantine", "rename_listed", "rename_notes", "rename_levels", "rename_snoozes", "rename_seen",
 )  # fmt: skip
+MEASURE_SEPARATOR: Final = "; "  # between the measures of surveillance in one text
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +175,27 @@ def _stored_instrument(row: asyncpg.Record) -> StoredInstrument:
         row["series_since"],
         row["industry"],
     )
+
+
+class PostgresFactsStore:
+    """`FactsStore`, see jobs.facts; setups show the latest facts (`setups.sql`)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(
+        self, session: date, facts: Sequence[SymbolFacts], results_in_sessions: Mapping[str, int]
+    ) -> int:
+        return await self._database.execute(
+            SQL["put_facts"],
+            session,
+            [fact.symbol for fact in facts],
+            [fact.delivery_pct for fact in facts],
+            [fact.market_cap for fact in facts],
+            [None if fact.band_hit is None else fact.band_hit.value for fact in facts],
+            [fact.results_on for fact in facts],
+            [MEASURE_SEPARATOR.join(fact.surveillance) or None for fact in facts],
+            [results_in_sessions.get(fact.symbol) for fact in facts],
+            [fact.price_band_pct for fact in facts],
+            [fact.series_change for fact in facts],
+        )
