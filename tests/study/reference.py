@@ -46,6 +46,12 @@ def closed_locked(bars: Bars, k: int) -> bool:
     )
 
 
+def last_bar(bars: Bars, bar: int, sessions: int) -> int:
+    """The last bar at most `sessions` of the exchange after `bar`, of which some may be missing."""
+    until = bars.column[bar] + sessions
+    return max(k for k in range(bar, len(bars.close)) if bars.column[k] <= until)
+
+
 def sell(bars: Bars, k: int, price: float, end: int, *, at_close: bool = False) -> PlainTrade:
     """The sale at bar k, or at the open of the first later bar that fills, or at the last close."""
     if can_sell(bars, k) and not (at_close and closed_locked(bars, k)):
@@ -70,8 +76,8 @@ def play(bars: Bars, order: Order, rule: ExitRule, sessions: int) -> PlainTrade:
     kind, bar, entry, stop = order
     risk, highest, level = entry - stop, entry, stop
     target = entry + rule.value * risk if rule.kind in {ExitKind.TARGET, ExitKind.HALF} else None
-    end = min(bar + sessions, len(bars.close) - 1)
-    waits = min(bar + sessions + 10, len(bars.close) - 1)
+    last = last_bar(bars, bar, sessions + 10)
+    end, waits = min(bar + sessions, last), min(bar + sessions + 10, last)
     half: float | None = None
     first = bar + (1 if kind is EntryKind.CLOSE else 0)
     if first > end:

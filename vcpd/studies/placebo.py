@@ -1,10 +1,11 @@
 """Placebo purchases: what the same exits give without the pattern, as a task of the workers.
 
 Two kinds, each several times for each trade, with a stop as far below the entry: another symbol of the
-universe on the same session, and the same symbol on a session after the trade's holding limit. A trade less
-the mean of its placebos is what the pattern itself adds. Sessions before the trade are no placebos of its
-symbol: a pattern is found after an advance, so a purchase back then would be chosen because the price rose
-afterwards. The draws depend on seed, symbol and session alone, never on how rows are divided.
+universe on the same session, and the same symbol on a session after the last in which the trade may end. No
+placebo may end after the span. A trade less the mean of its placebos is what the pattern itself adds.
+Sessions before the trade are no placebos of its symbol: a pattern is found after an advance, so a purchase
+back then would be chosen because the price rose afterwards. The draws depend on seed, symbol and session
+alone, never on how rows are divided.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -105,8 +106,8 @@ class _PlaceboMarket:
         parameters, own = self.parameters, kind is PlaceboKind.SAME_SYMBOL
         random = np.random.default_rng([parameters.seed, int(own), row, column])
         tries = DRAWS_FOR_EACH * parameters.count
-        holding = parameters.rules.holding_sessions
-        first, stop = column + holding + 1, parameters.stop_column - holding
+        reach = parameters.rules.reach_sessions
+        first, stop = column + reach + 1, parameters.stop_column - reach
         if own:
             picked = random.integers(first, stop, tries).tolist() if first < stop else []
             yield from ((row, other) for other in picked)

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import msgspec
 
 PERCENT: Final = 100.0
+WAITING_SESSIONS: Final = 10  # beyond the holding limit, in which a sale that nothing filled may be filled
 
 
 class EntryKind(StrEnum):
@@ -88,6 +89,11 @@ class TradeRules(msgspec.Struct, frozen=True, order=True):
     stop: StopRule = StopRule()
     exit: ExitRule = ExitRule()
     holding_sessions: int = 60
+
+    @property
+    def reach_sessions(self) -> int:
+        """How many sessions of the exchange after its purchase a trade may still end."""
+        return self.holding_sessions + WAITING_SESSIONS
 
     @property
     def text(self) -> str:

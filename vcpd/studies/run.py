@@ -119,7 +119,7 @@ def judged_tables(
     """The trades that count on the months of `axis`, with the costs of the plan's first way of sizing."""
     risked = plan.portfolio.equity * plan.portfolio.risk_pct[0] / PERCENT
     return {
-        key: judge_trades(table, key.rules.holding_sessions, axis, risked, costs)
+        key: judge_trades(table, key.rules.reach_sessions, axis, risked, costs)
         for key, table in tables.items()
     }
 

@@ -13,10 +13,9 @@ from vcpd.analysis.indicators import Bars
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.studies.entries import ATR_SESSIONS, Purchase
 from vcpd.studies.fillable_bars import sellable_bars, sellable_closes
-from vcpd.studies.rules import EntryKind, FillRules
+from vcpd.studies.rules import WAITING_SESSIONS, EntryKind, FillRules
 
 UNKNOWN: Final = -1
-WAITING_SESSIONS: Final = 10  # beyond the holding limit, in which a sale that nothing filled may be filled
 
 
 class TradeWindow(NamedTuple):
@@ -41,7 +40,10 @@ class TradeWindow(NamedTuple):
     average_before: dict[int, FloatArray]  # by length, after the bar before
 
     def held_for(self, sessions: int) -> "TradeWindow":
-        """The same for trades held for at most `sessions`, with the bars that a sale may wait for."""
+        """The same for trades held for at most `sessions`, with the bars that a sale may wait for.
+
+        Sessions in which the symbol has no bar count too: no bar stands later than a sale may wait.
+        """
         names = (
             *("open", "high", "low", "close", "sellable", "sells_at_close", "columns"),
             *("atr_before", "close_before"),
@@ -50,7 +52,22 @@ class TradeWindow(NamedTuple):
         count = limit + 1 + WAITING_SESSIONS
         cut = {name: getattr(self, name)[:, :count] for name in names}
         averages = {length: values[:, :count] for length, values in self.average_before.items()}
-        return self._replace(**cut, average_before=averages, limit=limit)
+        held = self._replace(**cut, average_before=averages, limit=limit)
+        return held.without(held.columns > (self.column + sessions + WAITING_SESSIONS)[:, None])
+
+    def without(self, left_out: BoolArray) -> "TradeWindow":
+        """The same as if the symbols had ended before the bars marked in `left_out` (n, m)."""
+        if not left_out.any():
+            return self
+        prices = {
+            name: np.where(left_out, np.nan, getattr(self, name)) for name in ("open", "high", "low", "close")
+        }
+        return self._replace(
+            **prices,
+            sellable=self.sellable & ~left_out,
+            sells_at_close=self.sells_at_close & ~left_out,
+            columns=np.where(left_out, UNKNOWN, self.columns),
+        )
 
     @property
     def last_known(self) -> IntArray:

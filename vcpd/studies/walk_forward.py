@@ -1,8 +1,8 @@
 """Purged walk-forward: the best cell of each training window, evaluated on the months that follow.
 
 Training looks at the account's monthly returns, which change on the day of a sale: a trade that is still open
-when the window ends says nothing yet. The judgement takes only trades that were bought after it. So no trade
-counts on both sides.
+when the window ends says nothing yet. The judgement takes only trades that were bought after it, in an
+account of their own. So no trade counts on both sides, nor any that was bought before its cell was chosen.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 from vcpd.analysis.month_intervals import interval_by_month
 from vcpd.domain.bars import BoolArray, DateArray, FloatArray
 from vcpd.studies.cells import StudyCell, TradeSetKey
-from vcpd.studies.figures import JudgedTrades, MonthAxis, sharpe_ratio
+from vcpd.studies.figures import JudgedTrades, MonthAxis, cell_account, mean_or_none, sharpe_ratio
 from vcpd.studies.plan import ValidationPlan
 
 
@@ -55,7 +55,11 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WalkForward(msgspec.Struct, frozen=True, kw_only=True):
-    """All folds, and what their tested trades give together, after costs but for `tested_before`."""
+    """All folds, and what their tested trades give together, after costs but for `tested_before`.
+
+    `tested_sharpe` is that of the monthly returns of these trades alone, over the `months` from the first
+    tested one to the end of the span, in which the last of them is sold.
+    """
 
     folds: list[Fold]
     tested: MeanEstimate
@@ -79,25 +83,38 @@ def walk_forward(
     if not enough.any():
         return None
     folds: list[Fold] = []
-    days, results, before, months = [], [], [], []
+    all_tested: list[JudgedTrades] = []
+    tested_returns = np.zeros(axis.n_months)
     for start in starts:
         train, test = start + plan.train_months, start + plan.train_months + plan.test_months
         best, ratio = _best_of(returns[start:train], enough)
         trades = judged[cells[best].trades]
         month = axis.month_of[trades.table.entries]
-        tested = (month >= train) & (month < test)
-        days.append(axis.sessions[trades.table.entries[tested]])
-        results.append(trades.after_r[tested])
-        before.append(trades.table.results_r[tested])
-        months.append(returns[train:test, best])
+        tested = trades.where((month >= train) & (month < test))
+        tested_returns += cell_account(tested, cells[best].portfolio, axis).monthly_returns(axis.ends)
         span = (axis.names[start], axis.names[train], axis.names[test - 1])
-        folds.append(_fold(span, (cells[best].number, ratio), results[-1], before[-1]))
+        folds.append(_fold(span, (cells[best].number, ratio), tested))
+        all_tested.append(tested)
+    return _joined(folds, all_tested, tested_returns[plan.train_months :], axis, plan.interval_pct)
+
+
+def _joined(
+    folds: list[Fold],
+    tested: Sequence[JudgedTrades],
+    returns: FloatArray,
+    axis: MonthAxis,
+    interval_pct: float,
+) -> WalkForward:
+    """What the tested trades of all folds give together; `returns` are those of their months."""
+    days = np.concatenate([axis.sessions[trades.table.entries] for trades in tested])
+    after = np.concatenate([trades.after_r for trades in tested])
+    before = np.concatenate([trades.table.results_r for trades in tested])
     return WalkForward(
         folds=folds,
-        tested=mean_estimate(np.concatenate(days), np.concatenate(results), plan.interval_pct),
-        tested_before=mean_estimate(np.concatenate(days), np.concatenate(before), plan.interval_pct),
-        tested_sharpe=sharpe_ratio(np.concatenate(months)),
-        months=sum(len(part) for part in months),
+        tested=mean_estimate(days, after, interval_pct),
+        tested_before=mean_estimate(days, before, interval_pct),
+        tested_sharpe=sharpe_ratio(returns),
+        months=len(returns),
     )
 
 
@@ -109,9 +126,7 @@ def _best_of(returns: FloatArray, enough: BoolArray) -> tuple[int, float]:
     return best, float(ratios[best])
 
 
-def _fold(
-    span: tuple[str, str, str], best: tuple[int, float], results: FloatArray, before: FloatArray
-) -> Fold:
+def _fold(span: tuple[str, str, str], best: tuple[int, float], tested: JudgedTrades) -> Fold:
     """`best` is the number of the training's best cell with its Sharpe ratio."""
     return Fold(
         trained_from=span[0],
@@ -119,7 +134,7 @@ def _fold(
         tested_to=span[2],
         cell=best[0],
         training_sharpe=best[1],
-        tested_trades=len(results),
-        tested_mean_r=float(results.mean()) if len(results) else None,
-        tested_mean_before_r=float(before.mean()) if len(before) else None,
+        tested_trades=len(tested.table),
+        tested_mean_r=mean_or_none(tested.after_r),
+        tested_mean_before_r=mean_or_none(tested.table.results_r),
     )
