@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -15,7 +15,7 @@ from tests.study.reference import Order, play
 from tests.study.test_study_run import PLAN, in_chunks
 from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.indicators import Bars, bars_of
-from vcpd.domain.bars import BarSeries
+from vcpd.domain.bars import BarSeries, BoolArray, FloatArray
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.studies.entries import Purchase
 from vcpd.studies.figures import MonthAxis, judge_trades
@@ -30,6 +30,7 @@ from vcpd.studies.walk_forward import WalkForward, walk_forward
 
 SESSIONS = 60
 STOP_SHARE = 0.04
+FourPrices: TypeAlias = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 EXITS = (
     ExitRule(ExitKind.HOLD),
     ExitRule(ExitKind.TARGET, 2.0),
@@ -53,14 +54,14 @@ class Market(NamedTuple):
         columns = [self._columns(here), self._columns(later)]
         own, other = (np.arange(SESSIONS) < changed_from), (np.arange(SESSIONS) >= changed_from)
         kept = np.where(own, columns[0][0], columns[1][0])
-        prices = tuple(np.where(other, *pair) for pair in zip(columns[1][1], columns[0][1], strict=True))
+        prices = [np.where(other, *pair)[kept] for pair in zip(columns[1][1], columns[0][1], strict=True)]
         volume = np.where(own, columns[0][2], columns[1][2])
         days = weekdays(SESSIONS)
+        priced = (prices[0], prices[1], prices[2], prices[3])
         whole = BarSeries.from_columns("B", days, columns[0][1], np.ones(SESSIONS))
-        priced = (prices[0][kept], prices[1][kept], prices[2][kept], prices[3][kept])
         return build_panel([BarSeries.from_columns("A", days[kept], priced, volume[kept]), whole])
 
-    def _columns(self, random: np.random.Generator) -> tuple[np.ndarray, tuple[np.ndarray, ...], np.ndarray]:
+    def _columns(self, random: np.random.Generator) -> tuple[BoolArray, FourPrices, FloatArray]:
         """Which bars there are, their prices and their volumes."""
         steps = random.normal(0, 0.02, SESSIONS)
         close = 100 * np.exp(np.cumsum(steps))
@@ -119,7 +120,7 @@ def test_whether_a_trade_counts_depends_on_its_purchase_alone(
     before, after = market.panel(), market.panel(changed_from=stop)
     axis = MonthAxis.of(before.sessions, 0, stop)
     judged = [
-        judge_trades(all_trades(panel, rules), rules.reach_sessions, axis, 1_000.0, CostSettings()).table
+        judge_trades(all_trades(panel, rules), rules, axis, 1_000.0, CostSettings()).table
         for panel in (before, after)
     ]
     entries = bars_of(before, 0).column[1:]

@@ -43,7 +43,7 @@ def break_down(data: StudyData, number: int) -> Breakdown:
     axis = data.axis
     values = cell_account(judged, cell.portfolio, axis).values[axis.ends]
     edges = np.array([*HISTOGRAM_BINS_R[1:-1]])
-    days, interval_pct = axis.sessions[judged.table.entries], data.plan.validation.interval_pct
+    interval_pct = data.plan.validation.interval_pct
     places = np.digitize(judged.after_r, edges)
     return Breakdown(
         cell=number,
@@ -54,13 +54,16 @@ def break_down(data: StudyData, number: int) -> Breakdown:
         ),
         bins_r=HISTOGRAM_BINS_R[:-1],
         counts=np.bincount(places, minlength=len(HISTOGRAM_BINS_R) - 1).tolist(),
-        by_year=_by_year(judged.after_r, days, interval_pct),
-        by_year_before=_by_year(judged.table.results_r, days, interval_pct),
+        by_year=_by_year(judged.after_r, judged, axis.sessions, interval_pct),
+        by_year_before=_by_year(judged.table.results_r, judged, axis.sessions, interval_pct),
     )
 
 
-def _by_year(results_r: FloatArray, days: DateArray, interval_pct: float) -> dict[str, MeanEstimate]:
-    years = days.astype("M8[Y]")
+def _by_year(
+    results_r: FloatArray, trades: JudgedTrades, sessions: DateArray, interval_pct: float
+) -> dict[str, MeanEstimate]:
+    """The mean of `results_r` of the trades of each year of the purchase."""
+    years, days = sessions[trades.table.entries].astype("M8[Y]"), sessions[trades.first_entries]
     return {
         str(year): mean_estimate(days[years == year], results_r[years == year], interval_pct)
         for year in np.unique(years)

@@ -83,7 +83,7 @@ async def split_by_evening(
         SCORE: decile_labels([verdict.score for verdict in verdicts]),
         STATE: [verdict.state.value.lower() if verdict.state else NO_BASE for verdict in verdicts],
     }
-    days = data.axis.sessions[judged.table.entries]
+    days = data.axis.sessions[judged.first_entries]
     return {name: _estimates(days, judged.after_r, own) for name, own in labels.items()}
 
 

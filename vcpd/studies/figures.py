@@ -15,7 +15,7 @@ from vcpd.analysis.month_intervals import LEAST_MONTHS, month_intervals
 from vcpd.domain.bars import BoolArray, DateArray, FloatArray, IntArray
 from vcpd.studies.cells import StudyCell, TradeSetKey
 from vcpd.studies.portfolio import Account, PortfolioTrades, simulate_account
-from vcpd.studies.rules import PERCENT, PortfolioRules
+from vcpd.studies.rules import PERCENT, PortfolioRules, TradeRules
 from vcpd.studies.trades import TradeTable
 
 MONTHS_PER_YEAR: Final = 12
@@ -52,10 +52,14 @@ class MonthAxis(NamedTuple):
 
 
 class JudgedTrades(NamedTuple):
-    """The trades of one set that count, with their costs in R."""
+    """The n trades of one set that count, with their costs in R.
+
+    Trades of a symbol that overlap share its prices: intervals draw them all with the month of the first.
+    """
 
     table: TradeTable
     costs_r: FloatArray
+    first_entries: IntArray  # (n,): the column of the first of overlapping ones
 
     @property
     def after_r(self) -> FloatArray:
@@ -63,7 +67,7 @@ class JudgedTrades(NamedTuple):
 
     def where(self, kept: BoolArray) -> "JudgedTrades":
         """Only the trades marked in `kept` (n,)."""
-        return JudgedTrades(self.table.where(kept), self.costs_r[kept])
+        return JudgedTrades(self.table.where(kept), self.costs_r[kept], self.first_entries[kept])
 
 
 class FiguresBeforeCosts(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,20 +125,21 @@ class StudyFigures(NamedTuple):
 
 
 def judge_trades(
-    table: TradeTable, reach_sessions: int, axis: MonthAxis, risked: float, costs: CostSettings
+    table: TradeTable, rules: TradeRules, axis: MonthAxis, risked: float, costs: CostSettings
 ) -> JudgedTrades:
     """The trades that cannot end outside the span; costs are those of positions that risk `risked`.
 
-    A trade may end up to `reach_sessions` after its purchase. `risked` is in rupees.
+    `risked` is in rupees.
     """
     entries = table.entries
-    kept = table.where((entries >= axis.first) & (entries + reach_sessions < axis.stop))
+    kept = table.where((entries >= axis.first) & (entries + rules.reach_sessions < axis.stop))
     risks = kept.risks
     value = risked / np.maximum(risks, LEAST_RISK)
     priced = PricedTrades(
         axis.sessions[kept.entries], axis.sessions[kept.exits], value, 1 + kept.results_r * risks
     )
-    return JudgedTrades(kept, cost_shares(priced, costs) / np.maximum(risks, LEAST_RISK))
+    costs_r = cost_shares(priced, costs) / np.maximum(risks, LEAST_RISK)
+    return JudgedTrades(kept, costs_r, kept.first_entries(rules.holding_sessions))
 
 
 def cell_account(
@@ -182,7 +187,7 @@ def _sides(
     results = [
         judged[cell.trades].after_r if costs else judged[cell.trades].table.results_r for cell in cells
     ]
-    months = [axis.month_of[judged[cell.trades].table.entries] for cell in cells]
+    months = [axis.month_of[judged[cell.trades].first_entries] for cell in cells]
     bounds = _intervals(*_monthly_results(results, months, axis.n_months), interval_pct)
     accounts = [cell_account(judged[cell.trades], cell.portfolio, axis, costs=costs) for cell in cells]
     return [
@@ -194,7 +199,7 @@ def _sides(
 def _monthly_results(
     results: Sequence[FloatArray], months: Sequence[IntArray], n_months: int
 ) -> tuple[FloatArray, FloatArray]:
-    """(months, n): sum of R, and number of trades, by the month of the purchase."""
+    """(months, n): sum of R, and number of trades, by the month with which a trade is drawn."""
     sums, counts = np.zeros((n_months, len(results))), np.zeros((n_months, len(results)))
     for at, (own, month) in enumerate(zip(results, months, strict=True)):
         sums[:, at] = np.bincount(month, own, n_months)

@@ -118,10 +118,7 @@ def judged_tables(
 ) -> dict[TradeSetKey, JudgedTrades]:
     """The trades that count on the months of `axis`, with the costs of the plan's first way of sizing."""
     risked = plan.portfolio.equity * plan.portfolio.risk_pct[0] / PERCENT
-    return {
-        key: judge_trades(table, key.rules.reach_sessions, axis, risked, costs)
-        for key, table in tables.items()
-    }
+    return {key: judge_trades(table, key.rules, axis, risked, costs) for key, table in tables.items()}
 
 
 def span_columns(panel: Panel, plan: StudyPlan) -> tuple[int, int]:

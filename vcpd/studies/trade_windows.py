@@ -59,11 +59,11 @@ class TradeWindow(NamedTuple):
         """The same as if the symbols had ended before the bars marked in `left_out` (n, m)."""
         if not left_out.any():
             return self
-        prices = {
-            name: np.where(left_out, np.nan, getattr(self, name)) for name in ("open", "high", "low", "close")
-        }
         return self._replace(
-            **prices,
+            open=np.where(left_out, np.nan, self.open),
+            high=np.where(left_out, np.nan, self.high),
+            low=np.where(left_out, np.nan, self.low),
+            close=np.where(left_out, np.nan, self.close),
             sellable=self.sellable & ~left_out,
             sells_at_close=self.sells_at_close & ~left_out,
             columns=np.where(left_out, UNKNOWN, self.columns),

@@ -91,6 +91,20 @@ class TradeTable(msgspec.Struct, frozen=True):
         ambiguous: BoolArray = self._column("ambiguous")
         return ambiguous
 
+    def first_entries(self, overlap_sessions: int) -> IntArray:
+        """(n,): the column of the first of the purchases that overlap, of one that does not its own.
+
+        Two of a symbol overlap where the later is made at most `overlap_sessions` after the earlier, and so do
+        all that others connect.
+        """
+        order = np.lexsort((self.entries, self.rows))
+        rows, entries = self.rows[order], self.entries[order]
+        follows = (np.diff(rows) == 0) & (np.diff(entries) <= overlap_sessions)
+        is_first = np.concatenate([np.ones(min(len(rows), 1), np.bool_), ~follows])
+        firsts = np.empty_like(entries)
+        firsts[order] = entries[np.maximum.accumulate(np.where(is_first, np.arange(len(rows)), 0))]
+        return firsts
+
     def where(self, kept: BoolArray) -> Self:
         """Only the trades marked in `kept` (n,)."""
         return type(self)(*(self._column(name)[kept].tobytes() for name in FORMATS))

@@ -87,10 +87,10 @@ def _joined(parts: Sequence[PlaceboResult], kind: PlaceboKind, n: int) -> FloatA
 
 
 def _difference(kind: PlaceboKind, placebos: FloatArray, data: StudyData, number: int) -> PlaceboDifference:
-    trades = data.judged[data.cells[number].trades].table
+    trades = data.judged[data.cells[number].trades]
     known = ~np.isnan(placebos)
-    days = data.axis.sessions[trades.entries[known]]
-    differences = trades.results_r[known] - placebos[known]
+    days = data.axis.sessions[trades.first_entries[known]]
+    differences = trades.table.results_r[known] - placebos[known]
     return PlaceboDifference(
         kind=kind,
         placebo_mean_r=float(placebos[known].mean()) if known.any() else None,

@@ -35,7 +35,7 @@ class MeanEstimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mean_estimate(days: DateArray, results_r: FloatArray, interval_pct: float) -> MeanEstimate:
-    """The mean of `results_r` (n,) of trades bought on `days` (n,)."""
+    """The mean of `results_r` (n,) of trades that are drawn with the months of `days` (n,)."""
     interval = interval_by_month(days, results_r, interval_pct)
     mean = float(results_r.mean()) if len(results_r) else None
     return MeanEstimate(trades=len(results_r), mean_r=mean, low_r=interval.low, high_r=interval.high)
@@ -106,7 +106,7 @@ def _joined(
     interval_pct: float,
 ) -> WalkForward:
     """What the tested trades of all folds give together; `returns` are those of their months."""
-    days = np.concatenate([axis.sessions[trades.table.entries] for trades in tested])
+    days = np.concatenate([axis.sessions[trades.first_entries] for trades in tested])
     after = np.concatenate([trades.after_r for trades in tested])
     before = np.concatenate([trades.table.results_r for trades in tested])
     return WalkForward(
