@@ -79,7 +79,7 @@ def our_ends(panel: Panel, table: TradeTable) -> tuple[TradeTable, float]:
             Purchase(entry, bars.close.item(entry), bars.close.item(entry) * (1 - risk))
             for entry, risk in zip(table.entries[own].tolist(), table.risks[own].tolist(), strict=True)
         ]
-        symbols.append(SymbolPurchases(row, bars, purchases))
+        symbols.append(SymbolPurchases(row, bars, purchases, panel.tick_size.item(row)))
     window = trade_window(symbols, EntryKind.CLOSE, HOLDING_SESSIONS, (), FillRules())
     assert window is not None
     found = trade_table(window, window.floor, RULES)

@@ -32,18 +32,19 @@ def mean_close(bars: Bars, t: int, length: int) -> float:
 
 
 def can_sell(bars: Bars, k: int, locked_pct: float = 1.9) -> bool:
-    """A bar without volume, or with one price far below the close before, fills no sale."""
+    """A bar without volume, or with one price far below the close before or at a limit, fills no sale."""
     one_price = bars.high[k] == bars.low[k]
     fallen = k > 0 and 100 * (1 - bars.close[k] / bars.close[k - 1]) >= locked_pct
-    return bool(bars.volume[k] > 0 and not (one_price and fallen))
+    return bool(bars.volume[k] > 0 and not (one_price and (fallen or closed_locked(bars, k))))
 
 
 def closed_locked(bars: Bars, k: int) -> bool:
     """Whether the close is the low of the day and lies at one of the exchange's lower limits."""
-    fallen = 100 * (1 - bars.close[k] / bars.close[k - 1]) if k else 0.0
-    return bool(
-        bars.close[k] == bars.low[k] and any(-0.1 <= fallen - limit <= 0.01 for limit in (2, 5, 10, 20))
-    )
+    if not k or bars.close[k] != bars.low[k] or bars.close[k] >= bars.close[k - 1]:
+        return False
+    before = float(bars.close[k - 1])
+    above = [float(bars.close[k]) - before * (1 - width / 100) for width in (2, 5, 10, 20)]
+    return any(-max(0.005, before / 10_000) <= far < max(0.05 - 1e-6, before / 1_000) for far in above)
 
 
 def last_bar(bars: Bars, bar: int, sessions: int) -> int:

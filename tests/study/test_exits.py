@@ -37,7 +37,7 @@ def bars_from(rows: Sequence[tuple[float, ...]], volume: list[float] | None = No
 
 
 def window_of(bars: Bars, kind: EntryKind, *purchases: Purchase, sessions: int = 10) -> TradeWindow:
-    found = trade_window([SymbolPurchases(0, bars, purchases)], kind, sessions, (5,), FillRules())
+    found = trade_window([SymbolPurchases(0, bars, purchases, 0.05)], kind, sessions, (5,), FillRules())
     assert found is not None
     return found
 

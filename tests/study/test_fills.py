@@ -1,5 +1,6 @@
 """Which bars fill an order: volume, limits of the day, gaps at the open, the buy zone, waiting sales."""
 
+from math import ceil, floor
 from typing import Any
 
 import pytest
@@ -8,10 +9,13 @@ from tests.study.test_exits import FLAT, bars_from, end_of
 from vcpd.analysis.base_tracker import Breakout
 from vcpd.analysis.indicators import Bars
 from vcpd.analysis.levels import Levels
+from vcpd.domain.exchange import NSE_EXCHANGE
 from vcpd.studies.entries import Purchase, purchases_of
+from vcpd.studies.fillable_bars import buyable_bars, sellable_bars, sellable_closes
 from vcpd.studies.followed_bases import FollowedBases, WaitingOrder
 from vcpd.studies.rules import EntryKind, ExitKind, ExitRule, FillRules
 
+TICK = 0.05
 LEVELS = Levels(pivot=101.0, entry=101.0, near_pivot=99.0, zone_end=106.0, stop=95.0, floor=94.0)
 LOCKED_UP = (105.0, 105.0, 105.0, 105.0)
 CLOSED_LOCKED_UP = (101.0, 105.0, 100.0, 105.0)  # the upper limit of 5 %
@@ -31,7 +35,7 @@ def bought(
     no_chain: Any = None
     breakout = Breakout(at=1, found_at=0, chain=no_chain, levels=LEVELS, admitted=True)
     order = WaitingOrder(0, 101.05, LEVELS)
-    return purchases_of(FollowedBases(bars, (breakout,), (order,)), kind, fills or FillRules())
+    return purchases_of(FollowedBases(bars, TICK, (breakout,), (order,)), kind, fills or FillRules())
 
 
 def test_a_close_at_the_upper_limit_is_not_bought() -> None:
@@ -66,6 +70,58 @@ def test_a_gap_is_bought_at_the_open_and_not_beyond_the_buy_zone() -> None:
     assert bought(beyond, kind=EntryKind.STOP_ORDER) == []
     assert bought(BELOW_LIMIT, gap, kind=EntryKind.NEXT_OPEN) == [Purchase(2, 104.0, 94.0)]
     assert bought(BELOW_LIMIT, beyond, kind=EntryKind.NEXT_OPEN) == []
+
+
+CHEAP = [round(TICK * count, 2) for count in range(20, 101)]  # 1 to 5
+BANDS = NSE_EXCHANGE.price_bands.widths_pct
+
+
+def limit_of(before: float, width_pct: float) -> float:
+    """The limit as the exchange gives it: rounded inwards to a whole tick."""
+    ticks = before * (1 + width_pct / 100) / TICK
+    return round(TICK * (floor(ticks + 1e-9) if width_pct > 0 else ceil(ticks - 1e-9)), 2)
+
+
+def closes_fill(before: float, close: float) -> tuple[bool, bool]:
+    """Whether a purchase and a sale at a close are filled that follows a close of `before`."""
+    bars = bars_from([(before,) * 4, (before, max(before, close), min(before, close), close)])
+    fills = FillRules()
+    bought = buyable_bars(bars, EntryKind.CLOSE, fills, TICK)
+    return bool(bought[1]), bool(sellable_closes(bars, fills, TICK)[1])
+
+
+@pytest.mark.parametrize("width", BANDS)
+def test_a_lock_of_a_cheap_share_is_recognised_at_its_rounded_limit(width: float) -> None:
+    """At 3.00 a band of 2 % ends at 3.05, 1.7 % away; at 1.00 it leaves no room to move."""
+    for before in CHEAP:
+        upper, lower = limit_of(before, width), limit_of(before, -width)
+        if upper > before:
+            assert closes_fill(before, upper) == (False, True)
+        if lower < before:
+            assert closes_fill(before, lower) == (True, False)
+
+
+def test_a_close_of_a_cheap_share_apart_from_its_limits_fills() -> None:
+    checked = 0
+    for before in CHEAP:
+        limits = [before * (1 + sign * width / 100) for width in BANDS for sign in (1, -1)]
+        for close in (round(before + ticks * TICK, 2) for ticks in range(-6, 7)):
+            if close == before or all(abs(close - limit) > 1.1 * TICK for limit in limits):
+                assert closes_fill(before, close) == (True, True)
+                checked += 1
+    assert checked > 250
+
+
+@pytest.mark.parametrize("before", [3.0, 3.5, 4.45])
+def test_a_session_of_one_price_at_a_rounded_limit_fills_nothing(before: float) -> None:
+    """Its move is less than `locked_pct`: neither a purchase inside the session nor a sale is filled."""
+    for width in (2.0, -2.0):
+        price = limit_of(before, width)
+        bars = bars_from([(before,) * 4, (price,) * 4])
+        assert abs(price / before - 1) < FillRules().locked_pct / 100
+        assert buyable_bars(bars, EntryKind.STOP_ORDER, FillRules(), TICK)[1] == (width < 0)
+        assert sellable_bars(bars, FillRules(), TICK)[1] == (width > 0)
+        assert buyable_bars(bars, EntryKind.STOP_ORDER, FillRules(limits_pct=()), TICK)[1]
 
 
 def test_a_close_at_the_lower_limit_is_sold_at_the_next_open() -> None:

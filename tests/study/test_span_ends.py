@@ -92,7 +92,7 @@ def all_trades(panel: Panel, rules: TradeRules) -> TradeTable:
     """One purchase at each bar of the first symbol but its first."""
     bars = bars_of(panel, 0)
     purchases = [purchase_at(bars, bar, rules.entry) for bar in range(1, len(bars.close))]
-    found = [SymbolPurchases(0, bars, purchases)]
+    found = [SymbolPurchases(0, bars, purchases, 0.05)]
     window = trade_window(found, rules.entry, 15, (5,), FillRules())  # as for the longest of a study
     return TradeTable() if window is None else trade_table(window, window.floor, rules)
 

@@ -10,17 +10,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from math import isfinite
+from math import copysign, isfinite
 from typing import Final
 
 import msgspec
+import numpy as np
 
+from vcpd.domain.bars import BoolArray, FloatArray
 from vcpd.domain.instruments import Instrument, Quote
 
 RUPEES_PER_CRORE: Final = 10_000_000
 PERCENT: Final = 100.0
 NARROW_BAND_PCT: Final = 5.0  # a price band from here down may find no buyer for a day
 MIN_TICK: Final = 0.05  # lists of instruments state finer ticks than the limits are rounded to
+SHORT_SHARE: Final = 1e-3  # of the close before, which a file may give adjusted and rounded
+BEYOND_SHARE: Final = 1e-4  # of the close before
+PRICE_ROUNDING: Final = 0.005  # of prices in hundredths
+FLOAT_ERROR: Final = 1e-6
 ROUNDING_SHARE: Final = 1e-4  # of the band's width, beside the ticks: prices are floating point numbers
 
 
@@ -57,6 +63,24 @@ class PriceBands:
         tick = max(tick_size, MIN_TICK)
         fitting = [width for width in self.widths_pct if _fits(half, middle * width / PERCENT, tick)]
         return fitting[0] if len(fitting) == 1 else None
+
+
+def lie_at_limit(
+    prices: FloatArray, previous_closes: FloatArray, width_pct: float, tick_size: float
+) -> BoolArray:
+    """(n,): whether prices (n,) lie at the limit of a band of `width_pct` percent, negative for lower limits.
+
+    A limit is rounded inwards to a whole tick, and a file's prices may be adjusted and rounded: a price lies
+    there if it moved in that direction, exceeds the unrounded limit by no more than rounding, and falls short
+    of it by less than a tick, or by a thousandth of the close before where that is more.
+    """
+    sign = copysign(1.0, width_pct)
+    short = sign * (previous_closes * (1 + width_pct / PERCENT) - prices)
+    inwards = np.maximum(max(tick_size, MIN_TICK) - FLOAT_ERROR, SHORT_SHARE * previous_closes)
+    beyond = np.maximum(PRICE_ROUNDING, BEYOND_SHARE * previous_closes)
+    moved = sign * (prices - previous_closes) > FLOAT_ERROR
+    at_limit: BoolArray = moved & (short < inwards) & (short >= -beyond)
+    return at_limit
 
 
 NO_PRICE_BANDS: Final = PriceBands()  # of an exchange that has none, or whose bands nobody stated

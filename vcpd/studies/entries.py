@@ -25,7 +25,8 @@ class Purchase(NamedTuple):
 
 def purchases_of(followed: FollowedBases, kind: EntryKind, fills: FillRules) -> list[Purchase]:
     """The purchases of one entry kind in the order of their bars; two of one bar are one."""
-    bars, buyable = followed.bars, buyable_bars(followed.bars, kind, fills)
+    bars = followed.bars
+    buyable = buyable_bars(bars, kind, fills, followed.tick_size)
     found = {
         EntryKind.CLOSE: _at_close,
         EntryKind.NEXT_OPEN: _at_next_open,

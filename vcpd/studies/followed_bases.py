@@ -45,6 +45,7 @@ class FollowedBases(NamedTuple):
     """What became of a symbol's bases under given thresholds: breakouts in order, touched orders."""
 
     bars: Bars
+    tick_size: float
     breakouts: tuple[Breakout, ...] = ()
     orders: tuple[WaitingOrder, ...] = ()
 
@@ -85,7 +86,7 @@ class FollowedBasesCache:
         """Every base of the window from its first bar to its last. `past` is always of the same bars."""
         held = np.flatnonzero(past.holds)
         if not len(held):
-            return FollowedBases(past.symbol_context.bars)
+            return FollowedBases(past.symbol_context.bars, past.symbol_context.tick)
         known = self._known[_Key.of(past, held)]
         flags = trend_flags(past.symbol_context, past.first - past.trend_first)
         allowed = _allowed(flags)
@@ -117,7 +118,7 @@ def _follow(past: HistoryWindow, flags: TrendFlags) -> tuple[IntArray, FollowedB
         visited.append(t)
     found = sorted((*trackers.ended, *trackers.tracked), key=lambda tracker: tracker.found_at)
     breakouts = tuple(breakout for tracker in found for breakout in tracker.breakouts)
-    return np.array(visited), FollowedBases(context.bars, breakouts, tuple(orders))
+    return np.array(visited), FollowedBases(context.bars, context.tick, breakouts, tuple(orders))
 
 
 def _touched_order(

@@ -86,8 +86,11 @@ class _PlaceboMarket:
         self.bars_at: Callable[[int], Bars] = cache(lambda row: bars_of(panel, row))
         kind, fills = parameters.rules.entry, parameters.fills
         self.buyable_at: Callable[[int], BoolArray] = cache(
-            lambda row: buyable_bars(self.bars_at(row), kind, fills)
+            lambda row: buyable_bars(self.bars_at(row), kind, fills, self.tick_size(row))
         )
+
+    def tick_size(self, row: int) -> float:
+        return float(self.panel.tick_size[row])
 
     def purchase(self, row: int, column: int, risk: float) -> Purchase | None:
         """The placebo's purchase, None where the symbol could not be bought then."""
@@ -150,7 +153,7 @@ def _results(
     rules = parameters.rules
     averages = [int(rules.exit.value)] if rules.exit.kind is ExitKind.AVERAGE else []
     symbols = [
-        SymbolPurchases(row, market.bars_at(row), [purchase for _, purchase in own])
+        SymbolPurchases(row, market.bars_at(row), [purchase for _, purchase in own], market.tick_size(row))
         for row, own in purchases.items()
     ]
     kind = EntryKind.CLOSE if rules.entry is EntryKind.CLOSE else EntryKind.NEXT_OPEN

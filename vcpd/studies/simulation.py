@@ -177,7 +177,7 @@ def _symbol_purchases(
         if _is_in_span(panel, bars.column.item(purchase.bar), parameters)
         and parameters.universe.admits(panel, row, bars, purchase.bar)
     ]
-    return SymbolPurchases(row, bars, kept)
+    return SymbolPurchases(row, bars, kept, followed.tick_size)
 
 
 def _is_in_span(panel: Panel, column: int, parameters: SimulationParams) -> bool:

@@ -87,6 +87,7 @@ class SymbolPurchases(NamedTuple):
     row: int
     bars: Bars
     purchases: Sequence[Purchase]
+    tick_size: float
 
 
 def trade_window(
@@ -132,8 +133,8 @@ def symbol_window(
         high=spread(bars.high),
         low=spread(bars.low),
         close=spread(bars.close),
-        sellable=inside & sellable_bars(bars, fills)[known],
-        sells_at_close=inside & sellable_closes(bars, fills)[known],
+        sellable=inside & sellable_bars(bars, fills, symbol.tick_size)[known],
+        sells_at_close=inside & sellable_closes(bars, fills, symbol.tick_size)[known],
         columns=np.where(inside, bars.column[known], UNKNOWN),
         atr_before=spread(ranges, 1),
         close_before=spread(bars.close, 1),

@@ -94,8 +94,8 @@ class TradeTable(msgspec.Struct, frozen=True):
     def first_entries(self, overlap_sessions: int) -> IntArray:
         """(n,): the column of the first of the purchases that overlap, of one that does not its own.
 
-        Two of a symbol overlap where the later is made at most `overlap_sessions` after the earlier, and so do
-        all that others connect.
+        Two of a symbol overlap where the later is made at most `overlap_sessions` after the earlier, and so
+        do all that others connect.
         """
         order = np.lexsort((self.entries, self.rows))
         rows, entries = self.rows[order], self.entries[order]
