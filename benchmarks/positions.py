@@ -3,7 +3,8 @@
 `python -m benchmarks.positions` prints the best of several runs: the report alone, and the whole task with
 its journal, the first time, on each evening after it (the journal before is known), and with new sales;
 and how long the port takes to answer about that account out of PostgreSQL, asked by a client in the same
-process.
+process. `/api/record` answers about 2,000 reported setups that are held in memory: the first question has
+them computed, later ones read what was kept.
 """
 
 import argparse
@@ -12,24 +13,31 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
 import msgspec
 import numpy as np
 
+from tests.fakes.record import entries_of, reported
+from tests.fakes.regimes import regime_of
 from tests.fakes.web import sources
 from vcpd.analysis.lots import build_lot_book
 from vcpd.analysis.position_task import PositionTaskParams, judge_account
 from vcpd.analysis.positions import PositionSettings, report_positions
+from vcpd.app.record_outcomes import RecordOutcomes
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BarSeries
+from vcpd.domain.market_regime import MarketRegime
 from vcpd.domain.panel import Panel, build_panel
 from vcpd.domain.portfolio import Fill, Side, StoredFill
 from vcpd.domain.position_notes import CompanyNote, JudgedAccount, PurchaseNote
+from vcpd.domain.record import RecordEntry, ReportedSetup
 from vcpd.store.database import Database
 from vcpd.store.embedded import EmbeddedPostgres
 from vcpd.store.fills import PostgresPositionReports
@@ -49,7 +57,10 @@ ANSWERS = (
     "/api/journal?trades=100",
     "/api/journal?symbol=NSE:S300",
     "/api/journal",
+    "/api/record",
+    "/api/record?limit=2000",
 )
+REPORTED = 2_000
 
 
 def main() -> None:
@@ -78,10 +89,10 @@ def main() -> None:
         print(f"{name}: {best:.1f} ms")
     sizes = len(judged.texts.report) / 1e3, len(judged.texts.journal) / 1e3
     print(f"the report has {sizes[0]:.0f} kB, the journal {sizes[1]:.0f} kB")
-    asyncio.run(measure_answers(judged))
+    asyncio.run(measure_answers(judged, panel))
 
 
-async def measure_answers(judged: JudgedAccount) -> None:
+async def measure_answers(judged: JudgedAccount, panel: Panel) -> None:
     """Print milliseconds from the request to the whole answer, one after the other."""
     with tempfile.TemporaryDirectory(prefix="vcpd-bench-") as folder:
         server = EmbeddedPostgres(Path(folder) / "postgres")
@@ -89,7 +100,13 @@ async def measure_answers(judged: JudgedAccount) -> None:
         try:
             reports = PostgresPositionReports(database)
             await reports.put(judged.point, judged.texts)
-            port = await WebServer.start(WebSettings(port=0), replace(sources(), positions=reports))
+            market: Any = ReportedMarket(panel)
+            record = RecordOutcomes(market, market, market, market)
+            began = time.perf_counter()
+            await record.report(0)
+            print(f"outcomes of {REPORTED} reported setups: {1e3 * (time.perf_counter() - began):.0f} ms")
+            web = replace(sources(), positions=reports, record=record)
+            port = await WebServer.start(WebSettings(port=0), web)
             async with aiohttp.ClientSession(f"http://127.0.0.1:{port.port}") as client:
                 for path in ANSWERS:
                     await _time_answers(client, path)
@@ -97,6 +114,44 @@ async def measure_answers(judged: JudgedAccount) -> None:
         finally:
             await database.close()
             await server.stop()
+
+
+class ReportedMarket:
+    """A record, its market and the worker that computes, in this process."""
+
+    def __init__(self, panel: Panel) -> None:
+        chance = random.Random(8)
+        self.panel = panel
+        self.kept = entries_of(*(self._setup(chance, number) for number in range(REPORTED)))
+
+    def _setup(self, chance: random.Random, number: int) -> ReportedSetup:
+        """A base of its own that is reported at any of the last 500 sessions."""
+        row, column = chance.randrange(SYMBOLS), SESSIONS - 1 - chance.randrange(500)
+        close = float(self.panel.close[row, column])
+        session, anchor = self.panel.sessions[column].item(), FIRST + timedelta(number)
+        return reported(
+            session, symbol=self.panel.symbols[row], close=close, stop=0.93 * close, anchor=anchor
+        )
+
+    async def head(self) -> str:
+        return self.kept[-1].text
+
+    async def entries(self) -> Sequence[RecordEntry]:
+        return self.kept
+
+    async def regimes(self, _until: date | None, limit: int) -> Sequence[MarketRegime]:
+        return [regime_of(day) for day in self.panel.sessions[-limit:].tolist()]
+
+    async def load(self) -> tuple[SimpleNamespace, Panel]:
+        return SimpleNamespace(version="1"), self.panel
+
+    async def map_panel(
+        self, task: Callable[[Panel, range, object], object], _panel: object, parameters: object
+    ) -> Sequence[object]:
+        return [task(self.panel, range(SYMBOLS), parameters)]
+
+    async def call(self, task: Callable[..., object], *parameters: object) -> object:
+        return task(*parameters)
 
 
 async def _time_answers(client: aiohttp.ClientSession, path: str) -> None:
