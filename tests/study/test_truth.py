@@ -1,7 +1,8 @@
 """The whole method on a hundred markets whose truth is known.
 
-Market, seeds and bounds were fixed in `frozen_truth.toml` before the first run, whose results are
-`frozen_results.jsonl`. One of its seeds is studied again here, all by `python -m benchmarks.study_truth`.
+Market, seeds and bounds were fixed in `frozen_truth.toml` before the first run. `frozen_results.jsonl` is
+what the method of now gives; docs/study.md has both. One seed is studied again here, all of them by
+`python -m benchmarks.study_truth`.
 """
 
 from pathlib import Path
@@ -33,7 +34,7 @@ def test_the_market_is_drawn_as_it_was_when_it_was_frozen() -> None:
     assert np.log(panel.volume).mean() == pytest.approx(drawn.mean_log_volume, abs=1e-9)
 
 
-def test_a_seed_gives_what_it_gave_in_the_first_run(results: list[SeedResult]) -> None:
+def test_a_seed_gives_what_it_gave_in_the_recorded_run(results: list[SeedResult]) -> None:
     found, recorded = result_of(FROZEN.seeds.first), results[0]
     assert [result.seed for result in results] == list(FROZEN.seeds.all)
     for name in ("without_drift", "with_drift"):
