@@ -120,11 +120,10 @@ def build_panel(
     """
     ordered = sorted((entry for entry in series if len(entry)), key=lambda entry: entry.symbol)
     sessions = union_of_sessions(ordered)
-    values = np.empty((len(FIELDS), len(ordered), len(sessions)))
+    values = np.full((len(FIELDS), len(ordered), len(sessions)), np.nan)
     provisional = np.zeros((len(ordered), len(sessions)), np.bool_)
     for row, entry in enumerate(ordered):
         columns = _columns_of(entry, sessions)
-        _mark_missing(values[:, row], columns)
         for plane, name in enumerate(FIELDS):
             values[plane, row, columns] = entry.records[name]
         provisional[row, columns] = entry.provisional
@@ -156,21 +155,12 @@ def union_of_sessions(series: Sequence[BarSeries]) -> DateArray:
     parts = [entry.sessions for entry in series if len(entry)]
     if not parts:
         return np.empty(0, "M8[D]")
-    first = min(part[0] for part in parts)
-    seen = np.zeros(int((max(part[-1] for part in parts) - first).astype(np.int64)) + 1, np.bool_)
-    for part in parts:
-        seen[(part - first).astype(np.int64)] = True
-    union: DateArray = first + np.flatnonzero(seen)
+    days = np.concatenate(parts).view(np.int64)
+    first = days.min()
+    seen = np.zeros(days.max() - first + 1, np.bool_)
+    seen[days - first] = True
+    union: DateArray = (first + np.flatnonzero(seen)).view("M8[D]")
     return union
-
-
-def _mark_missing(block: FloatArray, columns: slice | IntArray) -> None:
-    """Write NaN to a symbol's (5, sessions) wherever no bar will be written."""
-    if isinstance(columns, slice):
-        block[:, : columns.start] = np.nan
-        block[:, columns.stop :] = np.nan
-    else:
-        block[:] = np.nan
 
 
 def _columns_of(series: BarSeries, sessions: DateArray) -> slice | IntArray:
