@@ -60,9 +60,15 @@ class Timing:
 def run(checkout: Path, name: str, caches: Path) -> Timing:
     """Run a command over `checkout`, which is built already. CalledProcessError where it fails.
 
-    A version that compiles as it runs has a cache of its own.
+    A version that compiles as it runs has a cache of its own. Python keeps the modules that it compiled,
+    as it does wherever vcpd is installed, also where the environment of this process forbids it.
     """
-    environment = {**os.environ, "PYTHONPATH": str(checkout), "NUMBA_CACHE_DIR": str(caches / checkout.name)}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment |= {
+        "PYTHONPATH": str(checkout),
+        "PYTHONPYCACHEPREFIX": str(caches / f"{checkout.name}-modules"),
+        "NUMBA_CACHE_DIR": str(caches / checkout.name),
+    }
     folder = _prepare_folder(caches / f"{checkout.name}-files", empty=name == "import")
     before, began_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
@@ -113,11 +119,12 @@ def interval(ratios: "list[float]") -> tuple[float, float, float]:
 def report(name: str, timings: "list[tuple[Timing, Timing]]") -> None:
     for kind in ("wall_s", "cpu_s"):
         ratio, low, high = interval([getattr(a, kind) / getattr(b, kind) for a, b in timings])
-        ours = float(np.median([getattr(a, kind) for a, _ in timings]))
-        theirs = float(np.median([getattr(b, kind) for _, b in timings]))
+        ours = [getattr(a, kind) for a, _ in timings]
+        theirs = [getattr(b, kind) for _, b in timings]
         verdict = "slower" if low > BOUND else "no slower"
         print(
-            f"{name:12} {kind:6} {ours:6.2f} against {theirs:6.2f}: "
+            f"{name:12} {kind:6} median {np.median(ours):.2f} (best {min(ours):.2f}) against "
+            f"{np.median(theirs):.2f} ({min(theirs):.2f}): "
             f"{ratio:.3f} [{low:.3f}, {high:.3f}]  {verdict}; load {os.getloadavg()[0]:.1f}",
             flush=True,
         )

@@ -82,7 +82,7 @@ def copied_bars(symbols: int, sessions: int, folder: Path) -> PanelBuildSpec:
 def day_after(spec: PanelBuildSpec, base: PanelReference) -> PanelPatchSpec:
     """What makes the next snapshot: one more session of every symbol, as the database sends it."""
     shown = open_panel(base)
-    day = shown.sessions[-1] + 1
+    day = shown.sessions[-1] + np.timedelta64(1, "D")
     records = np.zeros(len(spec.rows), BAR_DTYPE)
     records["session"] = day
     for plane, name in zip(shown.values, FIELDS, strict=True):

@@ -7,7 +7,7 @@ from vcpd.analysis.breadth import Breadth, BreadthWindow, breadth
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel, build_panel
 
-SESSIONS = np.arange(np.datetime64("2023-01-02"), np.datetime64("2023-01-02") + 320)
+SESSIONS = np.datetime64("2023-01-02") + np.arange(320)
 WINDOW = BreadthWindow(n_sessions=60)
 
 

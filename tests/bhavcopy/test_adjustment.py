@@ -18,7 +18,7 @@ DAYS = 30
 def calm_series(ex_dates: dict[int, float], seed: int = 1) -> tuple[BarSeries, BarSeries]:
     """A true history and the raw one that was published, with the factor at each ex-day's number."""
     dice = np.random.default_rng(seed)
-    sessions = np.arange(np.datetime64(START, "D"), np.datetime64(START, "D") + DAYS)
+    sessions = np.datetime64(START, "D") + np.arange(DAYS)
     close = 100 * np.exp(np.cumsum(dice.normal(0, 0.01, DAYS)))
     volume = dice.uniform(1e3, 1e5, DAYS)
     true = BarSeries.from_columns(

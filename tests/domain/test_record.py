@@ -147,7 +147,7 @@ def test_an_entry_that_cannot_be_read_is_named() -> None:
 
 def panel(close: float = 100.0, *, before: int = 0) -> Panel:
     """Ten sessions, `before` more in front of them; the last close is given."""
-    days = np.arange(np.datetime64(DAY, "D") - 9 - before, np.datetime64(DAY, "D") + 1)
+    days = np.datetime64(DAY, "D") - np.arange(10 + before)[::-1]
     closes = np.linspace(90, 99, len(days)) if not before else np.linspace(90 - before, 99, len(days))
     closes[-10:] = np.linspace(90, 99, 10)
     closes[-1] = close

@@ -105,7 +105,7 @@ class TradingCalendar:
 
     def sessions(self, first: date, last: date) -> DateArray:
         """The sessions in [first, last], ascending, shape (n,)."""
-        days = np.arange(np.datetime64(first, "D"), np.datetime64(last, "D") + 1)
+        days = np.arange(np.datetime64(first, "D"), np.datetime64(last, "D") + np.timedelta64(1, "D"))
         trades = np.is_busday(days, holidays=self._holiday_days)
         return days[trades | np.isin(days, self._special_days)]
 
