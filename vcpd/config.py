@@ -13,8 +13,8 @@ from vcpd.analysis.crowding import CrowdingParameters
 from vcpd.analysis.heat import HeatSettings
 from vcpd.analysis.regime_settings import RegimeSettings
 from vcpd.analysis.risk.parameters import RiskParameters
-from vcpd.analysis.rule_sets import PositionRuleSettings
 from vcpd.analysis.scans.request import ScanSettings
+from vcpd.analysis.sell_rules import PositionRuleSettings
 from vcpd.analysis.sizing_parameters import SizingParameters
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.bhavcopy.settings import BhavcopySettings

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from vcpd.analysis.positions import PositionSettings, report_positions
-from vcpd.analysis.rule_sets import PositionRuleSettings
-from vcpd.analysis.sell_rules import SellRuleSettings
+from vcpd.analysis.sell_rules import PositionRuleSettings, SellRuleSettings
 from vcpd.config import load_configuration
 from vcpd.core.errors import BadInputError, ConfigurationError
 from vcpd.domain.bars import BarSeries

@@ -12,7 +12,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.collection import context
 from tests.fakes.positions import FakeFillStore, FakeHoldings, FakePositionNotes, FakePositionReports
 from tests.jobs.sample_market import INDEX, SESSION, SampleMarket, build_sample_market, history
-from vcpd.analysis.rule_sets import PositionRuleSettings
+from vcpd.analysis.sell_rules import PositionRuleSettings
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.panels import PanelReader
 from vcpd.app.portfolio import PortfolioService

@@ -14,9 +14,9 @@ from rich.console import Console
 from tests.cli.bar_files import write_bars
 from tests.cli.scripted_daemon import call, serving, sources
 from tests.fakes.web import setup
-from vcpd.cli import tables
+from vcpd.cli import output
 from vcpd.cli.command import EXIT_OK
-from vcpd.cli.tables import fitting_columns, print_table
+from vcpd.cli.output import fitting_columns, print_table
 from vcpd.domain.setups import BaseState
 
 Capture = pytest.CaptureFixture[str]
@@ -26,7 +26,7 @@ LONG_SYMBOL = "NSE:FENIKAALLOYCAST"
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> int:
     """A terminal of 80 columns."""
-    monkeypatch.setattr(tables, "console", lambda: Console(width=80, highlight=False))
+    monkeypatch.setattr(output, "console", lambda: Console(width=80, highlight=False))
     return 80
 
 
@@ -67,7 +67,7 @@ def test_what_is_least_needed_goes_first() -> None:
 def test_the_columns_fit_or_are_the_first_alone(widths: Sequence[int], width: int) -> None:
     named = {f"c{number}": wide for number, wide in enumerate(widths)}
     shown = fitting_columns(named, width, ())
-    assert shown == ("c0",) or sum(named[name] + tables.GAP for name in shown) - tables.GAP <= width
+    assert shown == ("c0",) or sum(named[name] + output.GAP for name in shown) - output.GAP <= width
     assert list(shown) == [name for name in named if name in shown]
 
 

@@ -12,7 +12,7 @@ from vcpd.jobs.price_levels import WatchlistStore
 from vcpd.ports import SessionSpan
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Database
-from vcpd.store.watchlists import PostgresWatchlistStore
+from vcpd.store.user_lists import PostgresWatchlistStore
 
 MONDAY, TUESDAY = date(2024, 3, 4), date(2024, 3, 5)
 ABOVE = PriceLevel(symbol="NSE:AAA", kind=LevelKind.ABOVE, price=120.0, note="above the base")

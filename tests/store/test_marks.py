@@ -5,7 +5,7 @@ from datetime import date
 from vcpd.domain.instruments import Instrument, SymbolMark
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore
-from vcpd.store.marks import PostgresMarkStore
+from vcpd.store.user_lists import PostgresMarkStore
 
 DAY = date(2025, 6, 30)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from vcpd.domain.scans import SavedScan
 from vcpd.store.backup import restore_backup, write_backup
 from vcpd.store.database import Database
-from vcpd.store.saved_scans import PostgresSavedScans
+from vcpd.store.user_lists import PostgresSavedScans
 
 
 async def test_a_scan_is_kept_replaced_and_removed(database: Database) -> None:

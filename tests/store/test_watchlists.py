@@ -8,8 +8,7 @@ from vcpd.domain.watchlists import LevelKind, PriceLevel
 from vcpd.store.backup import restore_backup, write_backup
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore
-from vcpd.store.marks import PostgresMarkStore
-from vcpd.store.watchlists import PostgresWatchlistStore
+from vcpd.store.user_lists import PostgresMarkStore, PostgresWatchlistStore
 
 DAY = date(2025, 6, 30)
 

@@ -10,10 +10,10 @@ import aiohttp
 import pytest
 
 from tests.fakes.web import AUTHORIZED, FakeSetups, setup, sources
-from vcpd.web import computing
-from vcpd.web.computing import HandlersAtWork, SharedComputations
+from vcpd.web.cache import SharedComputations
 from vcpd.web.connections import ConnectionTable
-from vcpd.web.responses import HttpError
+from vcpd.web.responses import RETRY_AFTER, HttpError
+from vcpd.web.security import HandlersAtWork
 from vcpd.web.server import WebServer
 from vcpd.web.settings import WebSettings
 from vcpd.web.unsent import SLICE_BYTES, UnsentBodies
@@ -175,7 +175,7 @@ async def test_each_key_is_computed_once_and_one_at_a_time() -> None:
     await asyncio.sleep(0)
     with pytest.raises(HttpError, match="too many responses") as refused:
         await computations.result(4, gate.compute(4))
-    assert (refused.value.status, refused.value.headers) == (503, computing.RETRY_AFTER)
+    assert (refused.value.status, refused.value.headers) == (503, RETRY_AFTER)
     gate.opened.set()
     assert await asyncio.gather(*asking) == [1, 2, 1, 3, 2, 1]
     assert (gate.runs, gate.most_at_once) == (3, 1)

@@ -1,7 +1,8 @@
 """Rules to sell a held lot, each a small function: a value, the threshold, and the price at which it fires.
 
 A rule sees the bars up to a session and nothing later. The initial stop, breakeven and the trailing stops are
-prices; the others look at time, at the shape of the run-up, or at the calendar of results.
+prices; the others look at time, at the shape of the run-up, or at the calendar of results. [positions] is the
+set of rules of every lot for which no other one was chosen; a named set states only thresholds that differ.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -17,10 +18,13 @@ from vcpd.analysis.position_measures import (
     PositionMeasures,
     PositionWindow,
 )
+from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import FloatArray
+from vcpd.domain.portfolio import DEFAULT_RULES
 
 FUNCTION_OF: Final = {"squat": "failed_breakout"}  # where a rule's name is not that of its function
 CLIMAX_SIGNS: Final = 2  # of four, that fire together
+MAX_SET_NAME_LENGTH: Final = 40
 
 
 class SellRuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -297,3 +301,58 @@ RULES: Final[tuple[Rule, ...]] = (
     *(initial_stop, breakeven, trailing_average, chandelier, time_stop),
     *(failed_breakout, climax, strength, results_due),
 )
+
+
+class PositionRuleSettings(SellRuleSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which sell rules are followed, their thresholds, 0 switches a rule off, and further sets of rules."""
+
+    reloadable: ClassVar[bool] = True
+
+    rule_sets: Annotated[
+        Mapping[str, Mapping[str, float]],
+        msgspec.Meta(
+            description="further sets of rules by name, chosen for a purchase with `vcpd positions rules`; "
+            "each gives the thresholds that differ from those above"
+        ),
+    ] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.rule_sets:
+            if not name.strip() or len(name) > MAX_SET_NAME_LENGTH or name == DEFAULT_RULES:
+                raise ValueError(
+                    f"rule_sets.{name}: expected a name of 1 to {MAX_SET_NAME_LENGTH} characters, "
+                    f"not `{DEFAULT_RULES}`"
+                )
+            self._changed(name)
+
+    @property
+    def default(self) -> SellRuleSettings:
+        """The set of every lot for which no other one was chosen."""
+        return self._with({})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All sets that can be chosen, that of [positions] first."""
+        return (DEFAULT_RULES, *self.rule_sets)
+
+    def by_name(self) -> Mapping[str, SellRuleSettings]:
+        """Every named set with all of its thresholds."""
+        return {name: self._changed(name) for name in self.rule_sets}
+
+    def check_name(self, name: str) -> str:
+        """The name as it is stored. BadInputError for one that no set has."""
+        if name not in self.names:
+            raise BadInputError(f"rules: expected one of {', '.join(self.names)}, was {name!r}")
+        return name
+
+    def _changed(self, name: str) -> SellRuleSettings:
+        """The set of this name. ValueError that names a threshold which is unknown or out of its bounds."""
+        try:
+            return self._with(self.rule_sets[name])
+        except msgspec.ValidationError as error:
+            raise ValueError(f"rule_sets.{name}: {error}") from None
+
+    def _with(self, changes: Mapping[str, float]) -> SellRuleSettings:
+        own = {field: getattr(self, field) for field in SellRuleSettings.__struct_fields__}
+        whole = {name: int(value) if value == int(value) else value for name, value in changes.items()}
+        return msgspec.convert({**own, **whole}, SellRuleSettings)

@@ -21,8 +21,7 @@ from vcpd.app.health import HealthService
 from vcpd.app.holiday_lists import HolidayListUpdate
 from vcpd.app.jobs import JobFactory, build_level_reader, build_watch
 from vcpd.app.live_configuration import LiveConfiguration
-from vcpd.app.login_flow import build_login_flow
-from vcpd.app.market import MarketConnection, open_market
+from vcpd.app.market import MarketConnection, build_login_flow, open_market
 from vcpd.app.monitor import Monitor
 from vcpd.app.panels import PanelReader
 from vcpd.app.performance import PerformanceService

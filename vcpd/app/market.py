@@ -1,4 +1,4 @@
-"""Open the configured market: client, session, ticker, and the simulated exchange where it is that."""
+"""Open the configured market: client, session, login, ticker, and the simulated exchange where it is that."""
 
 import asyncio
 import os
@@ -20,6 +20,7 @@ from vcpd.bhavcopy.sync import ExchangeClock
 from vcpd.config import Configuration, LoadedConfiguration
 from vcpd.core.errors import ConfigurationError, RetryableError
 from vcpd.core.secrets import Secret
+from vcpd.domain.runs import RunCause
 from vcpd.jobs.facts import FactsSource
 from vcpd.jobs.maintenance import SectorSource
 from vcpd.jobs.market_days import DayEvidenceSource
@@ -34,6 +35,7 @@ from vcpd.kite.transport import Transport
 from vcpd.plugins import MarketRequest, load_market_plugin
 from vcpd.ports import BrokerSource, Clock, HistoryFlagSource, LiveFeed, MarketData, MinuteVolumeSource
 from vcpd.runtime.clock import WallClock
+from vcpd.schedule.scheduler import Scheduler
 
 SECTORS_TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
 SECTORS_PATH: Final = "/sandbox/sectors"
@@ -278,3 +280,23 @@ def _connect_kite(
 
 def _limits(limits: LimitSettings, sandbox: SandboxProcess | None) -> LimitSettings:
     return limits if sandbox is None else requested_rates(limits, sandbox.rates)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFlow:
+    """Implements `web.context.Login`."""
+
+    session: KiteSession
+    scheduler: Scheduler
+
+    def url(self) -> str:
+        return self.session.login_url()
+
+    async def complete(self, request_token: Secret, state: str) -> None:
+        await self.session.complete_login(request_token, state)
+        self.scheduler.retry_failed(RunCause.LOGIN)
+
+
+def build_login_flow(session: MarketSession, scheduler: Scheduler) -> LoginFlow | None:
+    """The login, None where the market needs no login."""
+    return LoginFlow(session, scheduler) if isinstance(session, KiteSession) else None

@@ -17,14 +17,12 @@ from vcpd.store.embedded import EmbeddedPostgres
 from vcpd.store.fills import PostgresFillStore, PostgresPositionNotes, PostgresPositionReports
 from vcpd.store.instruments import PostgresFactsStore, PostgresInstrumentStore
 from vcpd.store.leader_lock import LeaderLock
-from vcpd.store.marks import PostgresMarkStore
 from vcpd.store.regimes import PostgresRegimeStore
 from vcpd.store.runs import PostgresRunStore
-from vcpd.store.saved_scans import PostgresSavedScans
 from vcpd.store.screen_results import PostgresRecordStore, PostgresRiskStore, PostgresSetupStore
 from vcpd.store.settings import StoreSettings
+from vcpd.store.user_lists import PostgresMarkStore, PostgresSavedScans, PostgresWatchlistStore
 from vcpd.store.watch import PostgresWatchStore
-from vcpd.store.watchlists import PostgresWatchlistStore
 
 STORE_FOLDER: Final = "postgres"
 

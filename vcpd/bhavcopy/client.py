@@ -22,14 +22,13 @@ from vcpd.bhavcopy.action_files import ActionFiles, KnownActions
 from vcpd.bhavcopy.action_reports import ActionReports
 from vcpd.bhavcopy.archive import BhavcopyArchive, Downloader, FolderArchive, WebArchive
 from vcpd.bhavcopy.corporate_actions import AdjustedSeries, action_factor, adjust
-from vcpd.bhavcopy.day_evidence import FileEvidence
 from vcpd.bhavcopy.history import INDEX_PREFIX, BarHistory
 from vcpd.bhavcopy.layouts import INDEX_SERIES
 from vcpd.bhavcopy.listings import ListingPeriod, instrument_token
 from vcpd.bhavcopy.published_facts import FactsReader
 from vcpd.bhavcopy.settings import BhavcopySettings
 from vcpd.bhavcopy.symbol_lists import FundList, UnderlyingList
-from vcpd.bhavcopy.sync import BhavcopySync, Compute, ExchangeClock
+from vcpd.bhavcopy.sync import BhavcopySync, Compute, ExchangeClock, FileEvidence
 from vcpd.core.errors import RetryableError
 from vcpd.domain.bars import BarSeries, DateArray
 from vcpd.domain.exchange import Exchange

@@ -1,4 +1,7 @@
-"""Keeps the ingested history complete: fetches missing sessions, ingests them, remembers gaps."""
+"""Keeps the ingested history complete: fetches missing sessions, ingests them, remembers gaps.
+
+What the archive shows of a day, its file or none beside the file of another day, is evidence of trading.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -15,6 +18,7 @@ from vcpd.bhavcopy.history import BarHistory, IngestItem, RejectedFile, ingest_f
 from vcpd.core.errors import NotPublishedYetError, RetryableError, VcpdError
 from vcpd.domain.bars import DateArray
 from vcpd.domain.calendar import TradingCalendar
+from vcpd.domain.market_days import DayEvidence, MarketLook
 from vcpd.ports import Clock
 
 Compute = Callable[..., Awaitable[Any]]
@@ -22,6 +26,7 @@ Compute = Callable[..., Awaitable[Any]]
 SESSIONS_PER_BATCH: Final = 200  # taken in as one batch: what has been fetched survives a stop
 CONCURRENT_DOWNLOADS: Final = 4
 MAX_DECODE_ROUNDS: Final = 3  # of fetching again what could not be understood, in another layout
+PUBLISHED_AFTER: Final = timedelta(hours=3)  # the close; a session's file is there by then on ordinary days
 PUBLISHED_BY: Final = timedelta(hours=4.5)  # after the close; later than both looks that prove a closed day
 GAP_RETRY_S: Final = 24 * 3600.0
 MAX_FAILED_SESSIONS: Final = 5  # sessions whose files cannot be had: the archive is out of reach
@@ -247,3 +252,35 @@ class BhavcopySync:
 def _batches(days: Sequence[date]) -> Iterator[Sequence[date]]:
     for start in range(0, len(days), SESSIONS_PER_BATCH):
         yield days[start : start + SESSIONS_PER_BATCH]
+
+
+@dataclass(frozen=True, slots=True)
+class FileEvidence:
+    """Determines from the archive whether the market traded on a day.
+
+    A day without a file proves nothing while the file may still come, nor where the archive gives no other
+    file at the same time. A folder of the user's shows sessions only: it may not have been filled yet.
+    """
+
+    archive: BhavcopyArchive
+    time: ExchangeClock
+
+    async def day_evidence(self, day: date) -> MarketLook:
+        """Evidence of trading on `day`. RetryableError where the archive does not answer."""
+        path = await self.archive.bhavcopy_path(day)
+        now = self.time.clock.now()
+        if path is not None:
+            text = f"the exchange published the file {path.name}"
+            return MarketLook(day, now, DayEvidence.TRADED, text)
+        if not self._should_be_published(day, now):
+            return MarketLook(day, now, DayEvidence.UNCLEAR, "no file of that day so far")
+        other = self.time.calendar.previous(day)
+        if await self.archive.is_published(other):
+            text = f"the archive has no file of that day, but gives that of {other}"
+            return MarketLook(day, now, DayEvidence.CLOSED, text)
+        text = f"the archive has no file of that day, and gives none of {other} either"
+        return MarketLook(day, now, DayEvidence.UNCLEAR, text)
+
+    def _should_be_published(self, day: date, now: datetime) -> bool:
+        calendar = self.time.calendar
+        return calendar.is_session(day) and now >= calendar.open_close(day)[1] + PUBLISHED_AFTER

@@ -25,8 +25,7 @@ from vcpd.cli.command import (
     set_action,
 )
 from vcpd.cli.config import load_named, time_zone_name
-from vcpd.cli.output import local_text, print_data, print_json
-from vcpd.cli.tables import print_table
+from vcpd.cli.output import local_text, print_data, print_json, print_table
 from vcpd.config import LoadedConfiguration
 from vcpd.core.errors import BadInputError, VcpdError
 from vcpd.domain.alerts import Alert, AlertKind

@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, Subparsers, add_command, add_config_argument, add_format_arguments
-from vcpd.cli.output import number_text, print_data
-from vcpd.cli.tables import print_table
+from vcpd.cli.output import number_text, print_data, print_table
 
 COLUMNS: Final = ("symbol", "ISIN", "shares", "settled", "T1", "pledged", "today", "average", "in trades")
 PARTS: Final = ("quantity", "settled", "unsettled", "pledged", "traded_today")

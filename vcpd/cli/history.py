@@ -47,10 +47,9 @@ from vcpd.cli.local import (
     load_full_panel,
     load_snapshot,
 )
-from vcpd.cli.output import number_text, print_data
+from vcpd.cli.output import number_text, print_data, print_table
 from vcpd.cli.row_mapping import row_mapping
 from vcpd.cli.sectors import add_sector_lists_argument
-from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.runtime import logs

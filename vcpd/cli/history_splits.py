@@ -11,10 +11,9 @@ from vcpd.analysis.backtest import BacktestParams, BacktestResult
 from vcpd.analysis.market_regime import directions_by_day
 from vcpd.analysis.outcomes import CountedPurchase, Estimate, OutcomeCounts, split_by_sector, split_by_term
 from vcpd.analysis.sector_rotation import sector_ranks
-from vcpd.cli.output import number_text
+from vcpd.cli.output import number_text, print_table
 from vcpd.cli.regime import benchmark_symbol, read_indices, without_indices
 from vcpd.cli.sectors import companies_of_panel
-from vcpd.cli.tables import print_table
 from vcpd.config import Configuration
 from vcpd.domain.panel import Panel
 

@@ -27,9 +27,8 @@ from vcpd.cli.command import (
     set_action,
 )
 from vcpd.cli.config import load_or_default, time_zone_name
-from vcpd.cli.output import local_text, print_data
+from vcpd.cli.output import local_text, print_data, print_table
 from vcpd.cli.status import duration_text, progress_text
-from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError, PermanentError
 from vcpd.runtime.clock import WallClock
 from vcpd.schedule.trigger import UpcomingDay, upcoming_runs

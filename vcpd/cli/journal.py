@@ -16,10 +16,9 @@ from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, set_action
 from vcpd.cli.config import analysis_configuration
 from vcpd.cli.local import add_bars_arguments, load_panel
-from vcpd.cli.output import number_text, print_data
+from vcpd.cli.output import number_text, print_data, print_table
 from vcpd.cli.position_changes import add_note_action
 from vcpd.cli.positions import add_trades_arguments, read_book
-from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError
 
 COLUMNS: Final = (

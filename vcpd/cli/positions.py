@@ -26,9 +26,8 @@ from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, positive_number_argument, set_action
 from vcpd.cli.config import analysis_configuration
 from vcpd.cli.local import add_bars_arguments, load_panel
-from vcpd.cli.output import number_text, print_data
+from vcpd.cli.output import number_text, print_data, print_table
 from vcpd.cli.position_changes import add_positions_arguments as add_change_arguments
-from vcpd.cli.tables import print_table
 from vcpd.core.csv_table import read_csv_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.instruments import is_same_symbol

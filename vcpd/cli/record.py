@@ -1,29 +1,31 @@
-"""`vcpd record verify`: check the record of reported setups and compare it with the history."""
+"""`vcpd record`: check the record of reported setups and compare it with the history; what became of them."""
 
 import argparse
 import asyncio
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from vcpd.analysis.record_comparison import Cause, RecordComparison, compare_with_history
+from vcpd.cli.client import daemon_client
 from vcpd.cli.command import (
     EXIT_FAILED,
     EXIT_OK,
+    Subparsers,
     add_command,
     add_config_argument,
+    add_format_arguments,
     add_json_argument,
+    positive_int_argument,
     set_action,
 )
-from vcpd.cli.output import print_json
-from vcpd.cli.record_outcomes import add_outcomes_action
+from vcpd.cli.output import number_text, print_data, print_json, print_table
 from vcpd.cli.store import OpenStore, open_store
-from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.domain.record import ChainCheck, RecordEntry, check_chain
@@ -37,6 +39,25 @@ HASH_LENGTH: Final = 64
 PROMISE: Final = (
     "An unbroken chain shows that the entries are those that were stored, and with --head that none was "
     "changed since that digest. It shows nothing else."
+)
+DEFAULT_LIMIT: Final = 20
+OUTCOME_COLUMNS: Final = (
+    "session",
+    "symbol",
+    "state",
+    "score",
+    "entry",
+    "stop",
+    "sessions",
+    "R",
+    "best R",
+    "outcome",
+)
+ESTIMATE_COLUMNS: Final = ("number", "mean R", "95 % interval", "median R")
+ESTIMATE_PARTS: Final = (
+    ("by_state", "state"),
+    ("by_month", "month"),
+    ("by_term", "market on the evening before"),
 )
 
 
@@ -178,3 +199,94 @@ def _print_comparison(comparison: RecordComparison) -> None:
             (str(missing.session), missing.symbol, missing.cause, missing.detail) for missing in unreported
         ]
         print_table("not in the record", ("session", "symbol", "cause", "detail"), lacking, ())
+
+
+def add_outcomes_action(nested: Subparsers) -> None:
+    """The action `outcomes` with its arguments."""
+    action = add_command(
+        nested,
+        "outcomes",
+        "what became of each reported setup, bought at the close of its first report",
+        "vcpd record outcomes\nvcpd record outcomes --limit 500 --csv",
+        show_outcomes,
+    )
+    action.add_argument(
+        "--limit",
+        type=positive_int_argument,
+        default=DEFAULT_LIMIT,
+        metavar="N",
+        help=f"number of newest setups that are listed; default: {DEFAULT_LIMIT}",
+    )
+    add_config_argument(action, nested=True)
+    add_format_arguments(action, nested=True)
+
+
+def show_outcomes(arguments: argparse.Namespace) -> int:
+    """The newest outcomes, then the estimates over all finished ones."""
+    found = daemon_client(arguments).get("/api/record", limit=arguments.limit)
+    if not print_data(arguments, found, found["items"]):
+        _print_outcomes(found)
+    return EXIT_OK
+
+
+def _print_outcomes(found: Mapping[str, Any]) -> None:
+    if not found["bases"]:
+        print("nothing is in the record yet: the evening's screen adds the setups that it reports")
+        return
+    rows = [_outcome_row(item) for item in found["items"]]
+    title = f"the {len(rows)} newest of {found['bases']:,} reported setups, bars until {found['as_of']}"
+    print_table(
+        title,
+        OUTCOME_COLUMNS,
+        rows,
+        OUTCOME_COLUMNS[3:9],
+        least_needed=("stop", "entry", "score", "sessions"),
+    )
+    print(
+        f"{found['finished']:,} are finished: held to the stop or for {found['horizon_sessions']} sessions, "
+        f"after costs of {found['cost_pct']:g} % of the entry; {found['unknown']:,} have no result"
+    )
+    if not found["finished"]:
+        return
+    _print_estimates("all of them", "setups", {"all": found["all"]})
+    for name, heading in ESTIMATE_PARTS:
+        _print_estimates(f"by {heading}", heading, found[name])
+
+
+def _print_estimates(title: str, heading: str, parts: Mapping[str, Any]) -> None:
+    rows = [(name, *_estimate_row(estimate)) for name, estimate in parts.items()]
+    print_table(title, (heading, *ESTIMATE_COLUMNS), rows, ESTIMATE_COLUMNS)
+
+
+def _outcome_row(item: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        item["session"],
+        item["symbol"],
+        item["state"] or "",
+        number_text(item["score"], 0),
+        number_text(item["entry"]),
+        number_text(item["stop"]),
+        "" if item["held_sessions"] is None else str(item["held_sessions"]),
+        number_text(item["result_r"]),
+        number_text(item["best_r"]),
+        _outcome_text(item),
+    )
+
+
+def _outcome_text(item: Mapping[str, Any]) -> str:
+    if item["reason"]:
+        return str(item["reason"])
+    if item["is_stopped"]:
+        return "stopped"
+    return "held to the end" if item["is_finished"] else "still held"
+
+
+def _estimate_row(estimate: Mapping[str, Any]) -> tuple[str, ...]:
+    low, high = estimate["low_r"], estimate["high_r"]
+    interval = "fewer than 12 months" if low is None else f"{low:+.2f} .. {high:+.2f}"
+    return (
+        f"{estimate['purchases']:,}",
+        number_text(estimate["mean_r"]),
+        interval,
+        number_text(estimate["median_r"]),
+    )

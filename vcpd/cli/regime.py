@@ -12,8 +12,7 @@ from vcpd.cli.analysis_settings import analysis_settings
 from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, positive_int_argument, set_action
 from vcpd.cli.local import add_bars_arguments, date_order_of, load_panel, print_quarantined
-from vcpd.cli.output import number_text, print_data
-from vcpd.cli.tables import print_table
+from vcpd.cli.output import number_text, print_data, print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.instruments import is_same_symbol

@@ -14,8 +14,7 @@ from vcpd.cli.client import daemon_client, note_used_session, quote_path_part
 from vcpd.cli.command import EXIT_FAILED, EXIT_OK, add_json_argument, positive_number_argument, set_action
 from vcpd.cli.engine import Engine, add_engine_arguments, compute_rows, engine_for_bars
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
-from vcpd.cli.output import print_data, print_json
-from vcpd.cli.tables import print_table
+from vcpd.cli.output import print_data, print_json, print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.domain.risk import RiskScore

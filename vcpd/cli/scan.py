@@ -15,10 +15,9 @@ from vcpd.cli.command import EXIT_OK, set_action
 from vcpd.cli.config import analysis_configuration, load_or_default
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
 from vcpd.cli.market_context import FileMarket
-from vcpd.cli.output import print_data
+from vcpd.cli.output import print_data, print_table
 from vcpd.cli.risk import score_panel
 from vcpd.cli.sectors import add_sector_lists_argument
-from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError, PermanentError, RetryableError
 from vcpd.domain.panel import Panel
 from vcpd.domain.scans import (

@@ -24,10 +24,9 @@ from vcpd.cli.command import (
 from vcpd.cli.engine import Engine, add_engine_arguments, compute_rows, engine_for_bars
 from vcpd.cli.local import SYMBOL_HELP, add_bars_arguments, load_panel, row_range
 from vcpd.cli.market_context import FileMarket
-from vcpd.cli.output import number_text, print_data
+from vcpd.cli.output import number_text, print_data, print_table
 from vcpd.cli.sectors import add_sector_lists_argument
 from vcpd.cli.symbol_panel import load_symbol_panel
-from vcpd.cli.tables import print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.instruments import is_same_symbol
 from vcpd.domain.setups import (

@@ -11,8 +11,7 @@ from vcpd.cli.analysis_settings import AnalysisSettings, analysis_settings
 from vcpd.cli.client import daemon_client
 from vcpd.cli.command import EXIT_OK, set_action
 from vcpd.cli.local import add_bars_arguments, load_panel
-from vcpd.cli.output import number_text, print_data
-from vcpd.cli.tables import print_table
+from vcpd.cli.output import number_text, print_data, print_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.instruments import CompanySector

@@ -4,8 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from vcpd.cli.output import number_text
-from vcpd.cli.tables import print_table
+from vcpd.cli.output import number_text, print_table
 from vcpd.studies.figures import CellFigures
 from vcpd.studies.plan import StudyPlan
 from vcpd.studies.run import StudyResult, StudyUniverse, ranked_cells

@@ -1,4 +1,4 @@
-"""`vcpd watchlist`: the named lists of the daemon with closes, price levels and snoozes; its files."""
+"""`vcpd watchlist`: named lists of the daemon with closes, price levels and snoozes; files of them; notes."""
 
 import argparse
 import sys
@@ -8,24 +8,26 @@ from typing import Any, Final
 
 import msgspec
 
-from vcpd.cli.client import daemon_client
+from vcpd.cli.client import daemon_client, quote_path_part
 from vcpd.cli.command import (
     EXIT_OK,
     Subparsers,
     add_command,
     add_config_argument,
     add_format_arguments,
+    add_json_argument,
     set_action,
 )
-from vcpd.cli.output import number_text, print_data
-from vcpd.cli.tables import print_table
+from vcpd.cli.output import number_text, print_data, print_json, print_table
 from vcpd.cli.watchlist_changes import LIST_HELP
 from vcpd.cli.watchlist_changes import add_watchlist_arguments as add_change_actions
-from vcpd.cli.watchlist_notes import add_watchlist_arguments as add_note_actions
 from vcpd.core.atomic_file import write_atomic
+from vcpd.domain.instruments import SymbolMark
 from vcpd.domain.watchlist_files import ListFormat
 from vcpd.domain.watchlists import LevelReading, WatchedSymbol, WatchlistView
 
+NOTE_COLUMNS: Final = ("symbol", "star", "seen", "note")
+STAR: Final = "*"
 COLUMNS: Final = ("symbol", "lists", "close", "change %", "snoozed until", "levels")
 
 
@@ -37,7 +39,7 @@ def add_watchlist_arguments(parser: argparse.ArgumentParser) -> None:
     nested = parser.add_subparsers(title="actions", metavar="ACTION")
     _add_show(nested)
     add_change_actions(nested)
-    add_note_actions(nested)
+    _add_note_actions(nested)
     _add_export(nested)
 
 
@@ -145,3 +147,67 @@ def _level_text(reading: LevelReading) -> str:
     if reading.is_reached:
         return f"{text} (reached)"
     return text if reading.distance_pct is None else f"{text} ({reading.distance_pct:+.1f} %)"
+
+
+def _add_note_actions(nested: Subparsers) -> None:
+    """The actions for notes, stars and the setups that were seen."""
+    note = add_command(
+        nested,
+        "note",
+        "write a note about a symbol, or remove it with an empty text",
+        'vcpd watchlist note INFY "wait for volume"\nvcpd watchlist note INFY ""',
+        write_note,
+    )
+    note.add_argument("symbol", metavar="SYMBOL", help="such as INFY or NSE:INFY")
+    note.add_argument("text", metavar="TEXT", help="at most 2,000 characters; it replaces the note before")
+    add_config_argument(note, nested=True)
+    add_json_argument(note, nested=True)
+    notes = add_command(
+        nested,
+        "notes",
+        "symbols with a star or a note, and the session whose setup was looked at",
+        "vcpd watchlist notes\nvcpd watchlist notes --csv",
+        list_notes,
+    )
+    add_config_argument(notes, nested=True)
+    add_format_arguments(notes, nested=True)
+
+
+def write_note(arguments: argparse.Namespace) -> int:
+    """Replace the symbol's note; its star stays."""
+    path = f"/api/marks/{quote_path_part(arguments.symbol)}"
+    answer = daemon_client(arguments).put(path, {"note": arguments.text})
+    if arguments.json:
+        print_json(answer)
+    else:
+        print(_written_text(msgspec.convert(answer, SymbolMark, strict=False)))
+    return EXIT_OK
+
+
+def _written_text(mark: SymbolMark) -> str:
+    return f"{mark.symbol}: {mark.note}" if mark.note else f"{mark.symbol}: the note is removed"
+
+
+def list_notes(arguments: argparse.Namespace) -> int:
+    """A table of every symbol of which something is kept."""
+    answer = daemon_client(arguments).get("/api/marks")
+    if not print_data(arguments, answer, answer["items"]):
+        _print_marks(answer)
+    return EXIT_OK
+
+
+def _print_marks(answer: dict[str, Any]) -> None:
+    if not answer["items"]:
+        print("nothing is kept of any symbol: write a note with `vcpd watchlist note SYMBOL TEXT`")
+        return
+    marks = msgspec.convert(answer["items"], list[SymbolMark], strict=False)
+    print_table(
+        f"{len(marks)} symbols with a star, a note or a look",
+        NOTE_COLUMNS,
+        [_note_row(mark) for mark in marks],
+    )
+
+
+def _note_row(mark: SymbolMark) -> tuple[str, str, str, str]:
+    seen = "" if mark.seen is None else mark.seen.isoformat()
+    return mark.symbol, STAR if mark.starred else "", seen, mark.note

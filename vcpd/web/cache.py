@@ -5,24 +5,30 @@ latest run of each job, read at most once a second, is the version of everything
 daemon finishes, the next request reads it at once.
 
 The verdicts on all symbols are a hundred times as many values; they are read each time and not kept.
+
+A response is computed once, few at a time, and only so many wait. A computation goes on when the client that
+asked first has gone: others may wait for the same, and the next one finds it in the cache. So a client that
+asks and leaves again and again costs no more than one that stays.
 """
 
 import asyncio
 import hashlib
 import zlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from aiohttp import web
 
 from vcpd.domain.setups import Setup
 from vcpd.ports import RunStore, SetupStore
-from vcpd.web.computing import SharedComputations, is_trusted
-from vcpd.web.responses import encode_json
+from vcpd.web.connections import is_trusted
+from vcpd.web.responses import RETRY_AFTER, HttpError, encode_json
 
+MAX_WAITING: Final = 32  # different responses of unknown clients, and as many of trusted ones
+COMPUTING_TIMEOUT_S: Final = 120.0
 POLL_INTERVAL_S: Final = 1.0
 MAX_RESPONSES: Final = 128
 MAX_CACHE_BYTES: Final = 16 << 20
@@ -31,7 +37,37 @@ GZIP_LEVEL: Final = 5
 GZIP_WINDOW_BITS: Final = 31
 ResponseFactory = Callable[[], Awaitable[Any]]
 MAX_CACHED_SESSIONS: Final = 4
+T = TypeVar("T")
 SessionSetups = tuple[date | None, Sequence[Setup]]
+
+
+class SharedComputations(Generic[T]):
+    """Computes one response at a time; requests for the same key share the result."""
+
+    def __init__(self, max_waiting: int = MAX_WAITING) -> None:
+        self._max_waiting = max_waiting
+        self._tasks: dict[Hashable, asyncio.Task[T]] = {}
+        self._turn = asyncio.Lock()
+
+    async def result(self, key: Hashable, compute: Callable[[], Awaitable[T]]) -> T:
+        """What `compute` gives, or what an earlier caller's gives. HttpError 503 when too many wait."""
+        task = self._tasks.get(key)
+        if task is None:
+            if len(self._tasks) >= self._max_waiting:
+                raise HttpError(503, "too many responses are being computed; try again", RETRY_AFTER)
+            task = asyncio.create_task(self._run(compute), name="web-response")
+            self._tasks[key] = task
+            task.add_done_callback(lambda done: self._forget(key, done))
+        return await asyncio.shield(task)
+
+    async def _run(self, compute: Callable[[], Awaitable[T]]) -> T:
+        async with asyncio.timeout(COMPUTING_TIMEOUT_S), self._turn:
+            return await compute()
+
+    def _forget(self, key: Hashable, done: asyncio.Task[Any]) -> None:
+        del self._tasks[key]
+        if not done.cancelled():
+            done.exception()  # every caller may have gone: nobody else reads it
 
 
 class EncodedBody(msgspec.Struct, frozen=True):

@@ -347,3 +347,9 @@ class ConnectionHandler(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the response is sent already")
         return malformed_request_response(status)
+
+
+def is_trusted(request: web.Request) -> bool:
+    """Whether the request comes from this machine, or from a client that proved who it is."""
+    protocol = request.protocol
+    return isinstance(protocol, ConnectionHandler) and protocol.connection.is_trusted

@@ -21,6 +21,7 @@ SECURITY_HEADERS: Final = {
     "Server": "vcpd",
 }
 INTERNAL_ERROR: Final = 500
+RETRY_AFTER: Final = {"Retry-After": "5"}  # of a response that is refused because too many are at work
 _encoder = msgspec.json.Encoder(order=None)
 
 

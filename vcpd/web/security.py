@@ -14,10 +14,9 @@ from aiohttp.typedefs import Handler, Middleware
 
 from vcpd.core.errors import ConfigurationError, RetryableError, UnavailableError
 from vcpd.core.secrets import Secret
-from vcpd.web.computing import HandlersAtWork, is_trusted
-from vcpd.web.connections import ConnectionHandler
+from vcpd.web.connections import ConnectionHandler, is_trusted
 from vcpd.web.context import WebContext
-from vcpd.web.responses import SECURITY_HEADERS, HttpError, error_response
+from vcpd.web.responses import RETRY_AFTER, SECURITY_HEADERS, HttpError, error_response
 from vcpd.web.routes import check_query_names, operation_of
 from vcpd.web.settings import LOOPBACK_NAMES, WebSettings, is_loopback
 from vcpd.web.sign_in import SIGN_IN, SignIn
@@ -54,6 +53,23 @@ def exposure_problems(settings: WebSettings, given: Secret | None) -> list[str]:
         opened = f"binding {settings.host} opens the port to other machines"
         return [f"web.host: {opened}: provide the secret `web_token` first"]
     return []
+
+
+class HandlersAtWork:
+    """How many handlers are at work, those included whose client has gone."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._number = 0
+
+    def __enter__(self) -> None:
+        """HttpError 503 when as many as permitted are at work."""
+        if self._number >= self._most:
+            raise HttpError(503, "too many requests are being answered; try again", RETRY_AFTER)
+        self._number += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._number -= 1
 
 
 def security_middleware(settings: WebSettings, context: WebContext) -> Middleware:
