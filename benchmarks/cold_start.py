@@ -13,31 +13,20 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.daemons import configure, daemon, free_port, is_done, last_run, until
+from benchmarks.daemons import (
+    configure,
+    daemon,
+    free_port,
+    is_done,
+    last_run,
+    quiet_daemon,
+    unlimited_exchange,
+    until,
+)
 
 TARGET_S = 3.0
-OFTEN = 100_000
-CONFIGURATION = """
-[daemon]
-state_dir = "state"
-[web]
-port = {port}
-[log]
-level = "warning"
-[sandbox]
-symbols = {symbols}
-years = 5
-[sandbox.limits]
-quote_per_s = {often}
-historical_per_s = {often}
-other_per_s = {often}
-all_gets_per_s = {often}
-[limits]
-quote_per_s = 200
-historical_per_s = 200
-other_per_s = 200
-all_gets_per_s = 200
-"""
+STORED_YEARS = 5
+ASKED_PER_S = 200
 
 
 async def ready_after_s(folder: Path) -> float:
@@ -58,8 +47,8 @@ async def ready_after_s(folder: Path) -> float:
 async def measure(symbols: int, starts: int) -> None:
     with tempfile.TemporaryDirectory(prefix="vcpd-bench-") as name:
         folder, port = Path(name), free_port()
-        text = CONFIGURATION.format(port=port, symbols=symbols, often=OFTEN)
-        configure(folder, text)
+        exchange = unlimited_exchange(symbols=symbols, years=STORED_YEARS, asked_per_s=ASKED_PER_S)
+        configure(folder, quiet_daemon(port) + exchange)
         async with daemon(folder):
             status = await until(port, lambda entry: is_done(entry, "risk"))
         bars = last_run(status, "collect")["counts"]["inserted"]

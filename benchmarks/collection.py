@@ -11,19 +11,22 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.daemons import configure, daemon, exchange_counts, free_port, is_done, last_run, until
+from benchmarks.daemons import (
+    configure,
+    daemon,
+    exchange_counts,
+    free_port,
+    is_done,
+    last_run,
+    quiet_daemon,
+    until,
+)
 
 DATA = Path(os.environ.get("VCPD_DATA", Path(__file__).resolve().parents[1] / ".." / "shared" / "data"))
 BARS, INDEX = "nse_fno208.parquet", "nse_indices.parquet"
 EVENING = "2025-06-30T19:30:00+05:30"
 SHARE_TARGET = 0.97
-CONFIGURATION = """
-[daemon]
-state_dir = "state"
-[web]
-port = {port}
-[log]
-level = "warning"
+REAL_MARKET = """
 [sandbox]
 bars = "{bars}"
 index = "{index}"
@@ -38,8 +41,8 @@ async def measure() -> None:
     with tempfile.TemporaryDirectory(prefix="vcpd-bench-") as name:
         port, exchange = free_port(), free_port()
         bars, index = (DATA / BARS).resolve(), (DATA / INDEX).resolve()
-        text = CONFIGURATION.format(port=port, exchange=exchange, bars=bars, index=index)
-        configure(Path(name), text)
+        market = REAL_MARKET.format(exchange=exchange, bars=bars, index=index)
+        configure(Path(name), quiet_daemon(port) + market)
         async with daemon(Path(name), "--now", EVENING):
             status = await until(port, lambda entry: is_done(entry, "collect"))
             report(status, (await exchange_counts(exchange))["historical"])

@@ -37,7 +37,7 @@ level = "warning"
 
 
 def limited_exchange(port: int, *, instruments: int, years: int, asked_per_s: int) -> str:
-    """A simulated exchange on `port` that takes one quote request a second and all others.
+    """A simulated exchange on `port`, 0 for a free one, that takes one quote request a second and all others.
 
     The daemon asks for quotes as often, for histories and lists `asked_per_s` times a second each, and
     collects `years` of `instruments`, indices included.
@@ -59,6 +59,25 @@ other_per_s = {asked_per_s}
 all_gets_per_s = {2 * asked_per_s}
 [collect]
 history_years = {years}
+"""
+
+
+def unlimited_exchange(*, symbols: int, years: int, asked_per_s: int) -> str:
+    """A simulated exchange that refuses nothing, asked for everything `asked_per_s` times a second."""
+    return f"""
+[sandbox]
+symbols = {symbols}
+years = {years}
+[sandbox.limits]
+quote_per_s = {OFTEN}
+historical_per_s = {OFTEN}
+other_per_s = {OFTEN}
+all_gets_per_s = {OFTEN}
+[limits]
+quote_per_s = {asked_per_s}
+historical_per_s = {asked_per_s}
+other_per_s = {asked_per_s}
+all_gets_per_s = {asked_per_s}
 """
 
 

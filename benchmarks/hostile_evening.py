@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
 
+from benchmarks.daemons import INDICES, configure, limited_exchange, quiet_daemon
+
 BUILT_AT: Final = "2026-07-10T08:40:00+05:30"
 EVENING_AT: Final = "2026-07-10T16:00:00+05:30"
 EVENING_JOBS: Final = ("instruments", "collect", "screen", "risk")
@@ -25,29 +27,8 @@ START_TIMEOUT_S: Final = 120.0
 STOP_TIMEOUT_S: Final = 60.0
 ASK_TIMEOUT_S: Final = 30.0
 MIN_DESCRIPTORS: Final = 65_536
-CONFIGURATION: Final = """\
-[daemon]
-state_dir = "state"
-[web]
-port = {port}
-[log]
-level = "warning"
-[sandbox]
-symbols = {symbols}
-years = 2
-[sandbox.limits]
-quote_per_s = 1
-historical_per_s = 100000
-other_per_s = 100000
-all_gets_per_s = 100000
-[limits]
-quote_per_s = 1
-historical_per_s = 300
-other_per_s = 300
-all_gets_per_s = 600
-[collect]
-history_years = 2
-"""
+STORED_YEARS: Final = 2
+ASKED_PER_S: Final = 300
 
 
 class EveningDaemon:
@@ -59,7 +40,10 @@ class EveningDaemon:
         self.state = folder / "state"
         self._log = folder / "daemon.log"
         folder.mkdir(parents=True, exist_ok=True)
-        self.config.write_text(CONFIGURATION.format(port=port, symbols=symbols), encoding="utf-8")
+        exchange = limited_exchange(
+            0, instruments=symbols + INDICES, years=STORED_YEARS, asked_per_s=ASKED_PER_S
+        )
+        configure(folder, quiet_daemon(port) + exchange)
 
     def build(self) -> None:
         """Do the first evening, unless it is done already."""

@@ -26,6 +26,7 @@ from urllib.parse import urlencode
 import uvloop
 
 from benchmarks.asking import asking
+from benchmarks.daemons import configure, quiet_daemon, unlimited_exchange
 from vcpd.analysis import tasks
 from vcpd.analysis.scans.presets import PRESETS
 from vcpd.app.container import PRELOAD, OpenDaemon
@@ -46,28 +47,8 @@ MAX_TARGET_MS = 40.0
 STATUS_P99_TARGET_MS = 20.0
 SCANS_S = 20.0
 SCAN = f"/api/scan?{urlencode({'expression': PRESETS['trend_template'].expression})}"
-OFTEN = 100_000
 POLL_S = 0.05
-CONFIGURATION = """
-[daemon]
-state_dir = "state"
-[log]
-level = "warning"
-[web]
-port = 0
-[sandbox]
-symbols = {symbols}
-years = {years}
-[sandbox.limits]
-quote_per_s = {often}
-historical_per_s = {often}
-other_per_s = {often}
-all_gets_per_s = {often}
-[limits]
-quote_per_s = {rate}
-historical_per_s = {rate}
-other_per_s = {rate}
-all_gets_per_s = {rate}
+BUSY_DAY = """
 [collect]
 history_years = {years}
 [scans]
@@ -174,16 +155,11 @@ async def start_workers_once() -> None:
 
 async def inside_a_daemon(folder: Path, arguments: argparse.Namespace) -> None:
     path = folder / "config.toml"
-    path.write_text(
-        CONFIGURATION.format(
-            symbols=arguments.symbols,
-            years=arguments.years,
-            rate=arguments.rate,
-            often=OFTEN,
-            scans=json.dumps(list(PRESETS)),
-        ),
-        encoding="utf-8",
+    exchange = unlimited_exchange(
+        symbols=arguments.symbols, years=arguments.years, asked_per_s=arguments.rate
     )
+    day = BUSY_DAY.format(years=arguments.years, scans=json.dumps(list(PRESETS)))
+    configure(folder, quiet_daemon(0) + exchange + day)
     daemon = Daemon(load_configuration(path, {}), path, WallClock(), ServiceManager(None))
     try:
         await daemon.open()
