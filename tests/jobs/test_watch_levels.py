@@ -30,8 +30,7 @@ from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.instruments import Instrument
 from vcpd.domain.watchlists import LevelKind, LevelReading, PriceLevel
 from vcpd.jobs.price_levels import LevelReader
-from vcpd.jobs.watch_level_tracker import LevelTracker
-from vcpd.jobs.watch_levels import LevelSources, LevelWatch
+from vcpd.jobs.watch_levels import LevelSources, LevelTracker, LevelWatch
 
 DEADLINE_S = 5.0
 INSTRUMENTS = {symbol: Instrument(symbol, token) for symbol, token in TOKENS.items()}
