@@ -76,7 +76,7 @@ class DaskCluster:
             _close(client, self._settings.connect_timeout_s)
 
     def n_threads(self) -> int:
-        """How many tasks all workers run at once; 0 while there is no connection."""
+        """Returns how many tasks all workers run at once; 0 while there is no connection."""
         if self._client is None:
             return 0
         with suppress(UnavailableError), self._used_client() as client:
@@ -124,7 +124,7 @@ class DaskCluster:
         raise UnavailableError(f"the Dask scheduler at {self._settings.scheduler} went away")
 
     def _run_with_panel(self, client: Client, packed: bytes, sent: SentPanel | None) -> TaskResult:
-        """Give the task out until a worker that has the whole panel takes it.
+        """Submits the task until a worker that has the whole panel takes it.
 
         No worker is asked for by name, not even as a preference: a task whose worker died is not given to the
         workers that join later, though it allows others.
@@ -141,7 +141,7 @@ class DaskCluster:
                 self._send(client, answer, sent)
 
     def _wait(self, client: Client, future: "Future[Any]") -> Any:
-        """The answer of a task. UnavailableError where no worker is there to give it.
+        """Waits for the answer of a task. UnavailableError where no worker is there to give it.
 
         An answer whose worker died before it was fetched counts as lost, and `run` gives the task out anew.
         Only the waiting is polled: a fetch cut off by its timeout begins anew each time and might never end.
@@ -155,7 +155,7 @@ class DaskCluster:
             raise UnavailableError(f"a Dask worker cannot import {error.name}: install vcpd there") from None
 
     def _check_alive(self, client: Client, future: "Future[Any]", since: float | None) -> float | None:
-        """Since when no worker is there. UnavailableError once that lasts too long."""
+        """Returns since when no worker is there. UnavailableError once that lasts too long."""
         if self._closed:
             raise UnavailableError("the connection to the Dask cluster was closed")
         if client.status != "running" or future.status in ("lost", "cancelled"):
@@ -229,7 +229,7 @@ class DaskCluster:
         self.members.begin(identity["workers"])
 
     def _listed_workers(self, client: Client) -> Mapping[str, Mapping[str, Any]]:
-        """What the scheduler says of each worker, by address.
+        """Returns what the scheduler says of each worker, by address.
 
         CommClosedError where the scheduler is another than at first: a client connects to one that was
         restarted by itself, but its events do not reach it.
@@ -260,7 +260,7 @@ class DaskCluster:
 
 
 def _identity(client: Client) -> Mapping[str, Any]:
-    """The scheduler's own description, asked for now. One of `Lost` where it does not answer.
+    """Asks the scheduler for its own description. One of `Lost` where it does not answer.
 
     `Client.scheduler_info` would give the last known one then, and say nothing.
     """
@@ -272,7 +272,7 @@ def _identity(client: Client) -> Mapping[str, Any]:
 
 
 def _scheduler(client: Client) -> Any:
-    """What sends requests to the scheduler. CommClosedError where the client is closed."""
+    """Returns what sends requests to the scheduler. CommClosedError where the client is closed."""
     if client.scheduler is None:
         raise CommClosedError("the client is closed")
     return client.scheduler
@@ -285,7 +285,7 @@ def _close(client: Client, timeout_s: float) -> None:
 
 
 def _is_done(client: Client, future: "Future[Any]") -> bool:
-    """Whether a task ended, by its answer or its error, within one interval."""
+    """Returns whether a task ended, by its answer or its error, within one interval."""
     try:
         with client.as_current():
             wait(future, timeout=POLL_INTERVAL_S)

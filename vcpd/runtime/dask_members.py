@@ -27,7 +27,7 @@ class ClusterMembers:
 
     @property
     def addresses(self) -> frozenset[str]:
-        """The workers that the scheduler has; none while there is no connection."""
+        """Returns the workers that the scheduler has; none while there is no connection."""
         with self._lock:
             return frozenset(self._addresses)
 
@@ -92,7 +92,7 @@ class ClusterMembers:
             log.info("dask.worker_joined", worker=address, workers=len(self._addresses))
 
     def _remove(self, address: str, *, expected: bool) -> None:
-        """Whoever sees it first counts it: an event and a list may both report it."""
+        """Removes a worker and counts the loss once: an event and a list may both report it."""
         if address not in self._addresses:
             return
         self._addresses.remove(address)

@@ -13,7 +13,7 @@ REFUSED_CERTIFICATE: Final = ("UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_UNKN
 
 
 def cluster_security(settings: DaskSettings) -> Security | None:
-    """TLS with the given files; None for an address without TLS. UnavailableError for an unusable file."""
+    """Builds TLS from the files; None for an address without it. UnavailableError for an unusable file."""
     if settings.scheduler is None or not settings.scheduler.startswith(TLS_SCHEME):
         return None
     _check_authority(settings)
@@ -37,7 +37,7 @@ def _check_authority(settings: DaskSettings) -> None:
 
 
 def _check_certificate(settings: DaskSettings) -> None:
-    """A key with a password is refused: Dask would ask for it on the terminal."""
+    """Refuses a key with a password: Dask would ask for it on the terminal."""
     certificate, key = str(settings.tls_cert_file), settings.tls_key_file
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key, password=str)
@@ -55,7 +55,7 @@ def _reason(error: OSError) -> str:
 
 
 def connection_problem(error: BaseException, settings: DaskSettings) -> str:
-    """Why the scheduler cannot be used, as a sentence that names the file where TLS is the reason."""
+    """Says why the scheduler cannot be used, in a sentence that names the file where TLS is the reason."""
     place = f"the Dask scheduler at {settings.scheduler}"
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -69,7 +69,7 @@ def connection_problem(error: BaseException, settings: DaskSettings) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and those that it came from, outermost first."""
+    """Returns the error and those that it came from, outermost first."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -52,7 +52,7 @@ class RemoteTask(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """The folder of this machine's panels: VCPD_WORKER_CACHE, else below the user's cache folder."""
+    """Returns the folder of this machine's panels: VCPD_WORKER_CACHE, else below the user's cache folder."""
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen)
@@ -75,7 +75,7 @@ def run_remote(versions: Mapping[str, str], packed: bytes) -> TaskResult | Missi
 
 
 def missing_blocks(manifest: PanelManifest) -> tuple[int, ...]:
-    """The blocks that this worker's machine lacks."""
+    """Returns the blocks that this worker's machine lacks."""
     return PanelCache(cache_folder()).missing(manifest)
 
 
@@ -104,7 +104,7 @@ _lock = threading.Lock()
 
 
 def _open(manifest: PanelManifest) -> Panel | None:
-    """The one panel that this worker keeps mapped."""
+    """Returns the one panel that this worker keeps mapped."""
     with _lock:
         if manifest.name not in _opened:
             panel = PanelCache(cache_folder()).open(manifest)
@@ -126,7 +126,7 @@ def _warm_up(warm_ups: Sequence[Callable[[], None]]) -> None:
 
 @contextmanager
 def _time_limit(timeout_s: float) -> Iterator[None]:
-    """End this process when the block takes longer: nothing else stops a kernel. Its nanny replaces it."""
+    """Ends this process when the block takes longer: nothing else stops a kernel; its nanny restarts it."""
     timer = threading.Timer(timeout_s, os._exit, (TIMED_OUT_EXIT,))
     timer.daemon = True
     timer.start()

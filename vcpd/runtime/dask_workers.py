@@ -70,7 +70,7 @@ class DaskWorkers:
 
     @property
     def addresses(self) -> frozenset[str]:
-        """The workers that the cluster has now."""
+        """Returns the workers that the cluster has now."""
         return self._cluster.members.addresses
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -140,7 +140,7 @@ class DaskWorkers:
         slots.grow(self._n_lanes)
 
     def _fallback(self, error: UnavailableError) -> Workers:
-        """The local workers; one warning until the cluster answers again. The error where there are none."""
+        """Returns the local workers, with one warning until the cluster answers again. Raises without any."""
         if self._local is None:
             raise error
         if not self._is_away:
@@ -175,7 +175,7 @@ class DaskWorkers:
 
 
 def _changes_of(progress: Progress | None) -> ClusterChanges:
-    """What `progress` shows of the cluster, counted on from its last task."""
+    """Returns what `progress` shows of the cluster, counted on from its last task."""
     if progress is None:
         return ClusterChanges()
     if progress.cluster is None:

@@ -48,7 +48,7 @@ USER_PROFILE: Final = {
 
 
 def login_page(api_key: str, redirect_params: str) -> web.Response:
-    """The form that posts back what the link brought."""
+    """Returns the form that posts back the parameters of the link."""
     page = LOGIN_PAGE.format(
         api_key=escape(api_key, quote=True),
         redirect_params=escape(redirect_params, quote=True),
@@ -70,7 +70,7 @@ class SandboxAccount:
         self._expires_at: datetime | None = None
 
     def issue_request_token(self, api_key: str) -> str:
-        """A fresh request token for a customer who has pressed the button."""
+        """Issues a request token to a customer who has pressed the button."""
         if api_key != self._settings.api_key:
             raise ApiError("InputException", "Invalid `api_key`.")
         token = secrets.token_hex(16)
@@ -93,7 +93,7 @@ class SandboxAccount:
     def create_session(
         self, api_key: str, request_token: str, checksum: str, at: datetime
     ) -> dict[str, object]:
-        """A session for a request token and its checksum, SHA-256 of key + token + secret, in hex."""
+        """Creates a session for a request token and its checksum, SHA-256 of key + token + secret, in hex."""
         if api_key != self._settings.api_key:
             raise ApiError("TokenException", "Invalid `api_key`.")
         if self._request_tokens.pop(request_token, 0.0) < time.monotonic():
@@ -106,7 +106,7 @@ class SandboxAccount:
         return self._session(api_key, at)
 
     def require_token(self, authorization: str | None, at: datetime) -> None:
-        """Raises a TokenException unless the header names the living access token."""
+        """Raises a TokenException unless the header names the valid access token."""
         api_key, _, access_token = (authorization or "").removeprefix("token ").partition(":")
         if not (authorization or "").startswith("token ") or not self.is_valid_token(
             api_key, access_token, at
@@ -114,7 +114,7 @@ class SandboxAccount:
             raise ApiError("TokenException", "Incorrect `api_key` or `access_token`.")
 
     def is_valid_token(self, api_key: str, access_token: str, at: datetime) -> bool:
-        """Whether this is the living access token of the key."""
+        """Returns whether this is the valid access token of the key."""
         if self._expires_at is not None and at >= self._expires_at:
             self.end_session()
         expected = f"{self._settings.api_key}:{self._access_token}"
@@ -127,7 +127,7 @@ class SandboxAccount:
         self.end_session()
 
     def end_session(self) -> None:
-        """End the living session now."""
+        """Ends the valid session now."""
         self._access_token = self._expires_at = None
 
     def _session(self, api_key: str, at: datetime) -> dict[str, object]:

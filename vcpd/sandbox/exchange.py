@@ -73,7 +73,7 @@ class SandboxExchange:
         self._cached_listing: tuple[tuple[date, int], bytes, bytes] | None = None
 
     def application(self) -> web.Application:
-        """The routes, behind counting, errors and faults, in this order."""
+        """Builds the routes behind counting, errors and faults, in this order."""
         application = web.Application(
             middlewares=[self._limit_rate, self._wrap_errors, _protect_control, self._inject_fault]
         )
@@ -109,12 +109,12 @@ class SandboxExchange:
         return application
 
     def close(self) -> None:
-        """Let go of every request that a fault is holding."""
+        """Ends every request that a fault is holding."""
         self._fault_injector.close()
 
     @web.middleware
     async def _limit_rate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Count the arrival at once and turn it away if it is beyond the limits."""
+        """Counts the arrival at once and refuses it if it is beyond the limits."""
         if request.path.startswith(CONTROL_PATHS) or request.path in TICKER_PATHS:
             return await handler(request)
         is_get = request.method == "GET"
@@ -124,7 +124,7 @@ class SandboxExchange:
 
     @web.middleware
     async def _wrap_errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Every error leaves in the envelope."""
+        """Answers every error in the vendor's envelope."""
         try:
             return await handler(request)
         except ApiError as error:
@@ -136,7 +136,7 @@ class SandboxExchange:
 
     @web.middleware
     async def _inject_fault(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let a fault happen to the request if it is its turn."""
+        """Applies a fault to the request if it is its turn."""
         drawn = self.faults.next_fault(request.path)
         if drawn is None:
             return await handler(request)
@@ -152,7 +152,7 @@ class SandboxExchange:
         return await self._fault_injector.apply(kind, chance, self.faults.settings, request, answer)
 
     async def _authorized_time(self, request: web.Request) -> datetime:
-        """The market's present for a request whose headers are in order, with the market ready for it."""
+        """Returns the market's present for a request with valid headers, once the market is ready for it."""
         at = self._clock.now()
         if request.headers.get("X-Kite-Version") != KITE_VERSION:
             raise ApiError("InputException", "Missing or unknown `X-Kite-Version`: expected 3")
@@ -182,7 +182,7 @@ class SandboxExchange:
         return login_page(api_key, params)
 
     async def _submit_login(self, request: web.Request) -> web.StreamResponse:
-        """The button, or a POST to the very link of the login page."""
+        """Accepts the login page's button, or a POST to the page's own link."""
         form: dict[str, object] = {"redirect_params": "", **request.query, **await request.post()}
         token = self._account.issue_request_token(form_field(form, "api_key"))
         raise web.HTTPFound(self._account.redirect_url(token, str(form["redirect_params"])))
@@ -221,7 +221,7 @@ class SandboxExchange:
         return web.Response(body=plain, content_type="text/csv")
 
     async def _listing(self, at: datetime) -> tuple[bytes, bytes]:
-        """The instruments file, plain and packed; made once a day."""
+        """Returns the instruments file, plain and packed; made once a day."""
         key = (at.astimezone(ZONE).date(), id(self.faults.settings))
         if self._cached_listing is None or self._cached_listing[0] != key:
             self._cached_listing = (key, *await asyncio.to_thread(self._make_listing, at))
@@ -282,7 +282,7 @@ class SandboxExchange:
         return success_response(data=True)
 
     async def _sectors(self, _: web.Request) -> web.Response:
-        """Each company's sector, as an index list gives it."""
+        """Answers with each company's sector, as an index list gives it."""
         at = await self._prepare_market(self._clock.now())
         text = await asyncio.to_thread(lambda: sector_list(self._market.listings(at)))
         return web.Response(text=text, content_type="text/csv")
@@ -319,7 +319,7 @@ class SandboxExchange:
 
 @web.middleware
 async def _protect_control(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Pages of other origins may not use the control of the sandbox, whatever name leads here."""
+    """Refuses pages of other origins at the control of the sandbox, whatever name leads here."""
     if request.path.startswith(CONTROL_PREFIX):
         if (
             CONTROL_HOST.fullmatch(request.headers.get("Host", "").lower()) is None
@@ -364,7 +364,7 @@ class RunningSandbox:
         return self.url.replace("http://", "ws://", 1)
 
     async def close(self) -> None:
-        """Stop answering; requests in flight get a second."""
+        """Stops answering; requests in flight get a second."""
         self.exchange.close()
         await self._runner.cleanup()
 

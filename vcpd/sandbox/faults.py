@@ -33,13 +33,13 @@ DRIP_CHUNKS: Final = 20
 
 
 class FaultSelector:
-    """The faults of a running exchange; the n-th request under the same settings has always the same fate."""
+    """Chooses the faults of an exchange; under the same settings the n-th request has the same fault."""
 
     def __init__(self, settings: FaultSettings) -> None:
         self.replace(settings)
 
     def replace(self, settings: FaultSettings) -> None:
-        """Take other settings; the count begins anew."""
+        """Takes other settings; the count begins anew."""
         self.settings = settings
         self.injected: Counter[str] = Counter()
         self._request_count = 0
@@ -49,7 +49,7 @@ class FaultSelector:
         self._locked = frozenset(settings.locked_symbols)
 
     def next_fault(self, path: str) -> tuple[FaultKind, random.Random] | None:
-        """The fault of the next request to `path`, if it gets one, with chance for its details."""
+        """Returns the fault of the next request to `path`, if it has one, and a random stream."""
         if self.settings.rate == 0 or not path.startswith(self.settings.paths):
             return None
         self._request_count += 1
@@ -62,7 +62,7 @@ class FaultSelector:
         return kind, random.Random(int(chance.integers(2**32)))  # noqa: S311 - repeatable chance is wanted
 
     def next_frame_fault(self) -> tuple[TickerFault, random.Random] | None:
-        """The fault of the live feed's next frame, if it gets one, with chance for its details."""
+        """Returns the fault of the live feed's next frame, if it has one, and a random stream."""
         settings = self.settings
         if not settings.ticker or 0 < settings.ticker_times <= self._faulty_frame_count:
             return None
@@ -77,11 +77,11 @@ class FaultSelector:
 
     @property
     def altered_symbols(self) -> list[str]:
-        """Symbols whose data is falsified."""
+        """Returns the symbols whose data is falsified."""
         return [*self._vanished, *self.settings.split_ratios]
 
     def corrupt_ticks(self, ticks: RecordArray, concerned: Mapping[str, MarketQuote]) -> RecordArray:
-        """The ticks without hidden symbols and with split prices; `concerned` gives their tokens."""
+        """Removes ticks of hidden symbols and splits prices; `concerned` gives their tokens."""
         for symbol, quote in concerned.items():
             affected = ticks["token"] == quote.token
             if self.is_hidden(symbol):
@@ -94,15 +94,15 @@ class FaultSelector:
         return ticks
 
     def is_locked(self, symbol: str) -> bool:
-        """Whether the symbol is at its upper circuit without sellers."""
+        """Returns whether the symbol is at its upper circuit without sellers."""
         return symbol in self._locked
 
     def is_hidden(self, symbol: str) -> bool:
-        """Whether the exchange hides the symbol."""
+        """Returns whether the exchange hides the symbol."""
         return symbol in self._vanished
 
     def restate(self, series: Shown) -> Shown:
-        """Bars or candles after the configured split."""
+        """Divides bars or candles by the configured split."""
         ratio = self.settings.split_ratios.get(series.symbol, 1.0)
         if ratio == 1.0:
             return series
@@ -124,7 +124,7 @@ class FaultSelector:
 
 
 def corrupt_frame(frame: bytes | str, chance: random.Random) -> bytes | str:
-    """Replace a frame by noise, by half of it, or by packets whose stated length is wrong."""
+    """Replaces a frame by noise, by half of it, or by packets whose stated length is wrong."""
     if isinstance(frame, str):
         return frame[: len(frame) // 2]
     match chance.randrange(3):
@@ -137,17 +137,17 @@ def corrupt_frame(frame: bytes | str, chance: random.Random) -> bytes | str:
 
 
 def _restated(prices: FloatArray, ratio: float) -> FloatArray:
-    """Divided, on whole ticks, at least one."""
+    """Divides prices and rounds them to whole ticks, at least one."""
     return (prices / ratio / TICK).round().clip(min=1) * TICK
 
 
 def fault_error(kind: FaultKind) -> ApiError | None:
-    """The error answer that a kind of fault is, if it is one."""
+    """Returns the error that a kind of fault stands for, None for another kind."""
     return ApiError(*FAULT_ERRORS[kind]) if kind in FAULT_ERRORS else None
 
 
 def without_random_key(body: bytes, chance: random.Random, *, is_json: bool) -> bytes:
-    """The body with one key gone somewhere, or one column of a CSV."""
+    """Removes one random key of a JSON body, or one column of a CSV."""
     if not is_json:
         return _without_column(body, chance)
     tree = msgspec.json.decode(body)
@@ -157,7 +157,7 @@ def without_random_key(body: bytes, chance: random.Random, *, is_json: bool) -> 
 
 
 def with_random_type(body: bytes, chance: random.Random, *, is_json: bool) -> bytes:
-    """The body with one value of another type: a list for a text, a text for a number, null for a list."""
+    """Replaces a random value by another type: a text by a list, a number by a text, a list by null."""
     if not is_json:
         return body.replace(b",EQ,", b",,").replace(b"0.05", b"n/a", 1)
     tree = msgspec.json.decode(body)
@@ -168,7 +168,7 @@ def with_random_type(body: bytes, chance: random.Random, *, is_json: bool) -> by
 
 
 def _json_objects(tree: Any) -> list[dict[str, Any]]:
-    """Every non-empty object of a JSON tree, the outermost first."""
+    """Returns every non-empty object of a JSON tree, the outermost first."""
     if isinstance(tree, list):
         return [table for item in tree for table in _json_objects(item)]
     if not isinstance(tree, dict) or not tree:
@@ -191,13 +191,13 @@ def _without_column(body: bytes, chance: random.Random) -> bytes:
 
 
 class FaultInjector:
-    """Carries out the faults that spoil an answer or its way."""
+    """Applies the faults that change an answer or how it is sent."""
 
     def __init__(self) -> None:
         self._closing = asyncio.Event()
 
     def close(self) -> None:
-        """Let go of every request that is being held."""
+        """Ends every request that is being held."""
         self._closing.set()
 
     async def apply(
@@ -208,7 +208,7 @@ class FaultInjector:
         request: web.Request,
         answer: web.Response,
     ) -> web.StreamResponse:
-        """What the client gets instead of `answer`."""
+        """Returns what the client gets instead of `answer`."""
         match kind:
             case FaultKind.HANG:
                 await self._wait(settings.hang_s)
@@ -235,7 +235,7 @@ class FaultInjector:
         stop_at: float = 1.0,
         pause_s: float = 0.0,
     ) -> web.StreamResponse:
-        """Send the body in pieces; with `stop_at` < 1 the connection ends after that share of it."""
+        """Sends the body in pieces; with `stop_at` < 1 the connection ends after that share of it."""
         response = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.content_type})
         response.content_length = len(body)
         await response.prepare(request)
@@ -250,7 +250,7 @@ class FaultInjector:
 
 
 def corrupted_response(kind: FaultKind, chance: random.Random, answer: web.Response) -> web.Response:
-    """The answer with a body that is not what it says."""
+    """Returns the answer with a body that its headers do not describe."""
     body, is_json = _unpacked_body(answer), answer.content_type == JSON_CONTENT_TYPE
     match kind:
         case FaultKind.HTML:
@@ -271,14 +271,14 @@ def corrupted_response(kind: FaultKind, chance: random.Random, answer: web.Respo
 
 
 def _unpacked_body(answer: web.Response) -> bytes:
-    """The answer's body, unpacked."""
+    """Returns the answer's body, unpacked."""
     body = answer.body
     raw = body if isinstance(body, bytes) else b""
     return gzip.decompress(raw) if answer.headers.get("Content-Encoding") == "gzip" else raw
 
 
 def _abort_connection(request: web.Request) -> web.Response:
-    """End the connection; what has been written still goes out."""
+    """Ends the connection; what has been written is still sent."""
     if request.transport is not None:
         request.transport.close()
     return web.Response()

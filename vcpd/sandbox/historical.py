@@ -34,7 +34,7 @@ DEFAULT_CLOSE: Final = time(15, 30)
 
 
 class HistoricalMarket:
-    """Serves bars as they are, dirt and all, up to the clock's present.
+    """Serves given bars unchanged, faulty ones included, up to the clock's present.
 
     The bar of a session that is running grows from its open to its close. A day that the calendar does
     not know as a session is shown from the next day on. Tokens follow the order of the symbols.
@@ -64,7 +64,7 @@ class HistoricalMarket:
         return moving is None or moving in self._session_cache
 
     def prepare(self, at: datetime, /) -> None:
-        """Lay out the session that runs."""
+        """Generates the course of the running session."""
         if (moving := market_time_at(self._calendar, at).running_session) is not None:
             self._session(moving)
 
@@ -137,7 +137,7 @@ class HistoricalMarket:
             self._series[token] = BarSeries(listing.symbol, records)
 
     def _shown(self, series: BarSeries, token: int, market_time: MarketTime) -> BarSeries:
-        """Settled bars, then the moving one as far as it has come."""
+        """Returns the final bars, then the running one as far as it has come."""
         settled = int(np.searchsorted(series.sessions, np.datetime64(market_time.final_before, "D")))
         if (
             market_time.running_session is None
@@ -151,7 +151,7 @@ class HistoricalMarket:
     def _update_running_bar(
         self, last: np.typing.NDArray[np.void], token: int, market_time: MarketTime
     ) -> None:
-        """Rewrite the one record in `last` as its bar stands at the moment."""
+        """Rewrites the one record in `last` as its bar stands now."""
         now = self._session(market_time.running_session or market_time.today).bars(
             np.array([token]), market_time
         )
@@ -160,7 +160,7 @@ class HistoricalMarket:
         last["provisional"] = True
 
     def _session(self, session: date) -> IntradaySession:
-        """The session's book; only the last one is kept."""
+        """Returns the generated session; only the last one is kept."""
         if session not in self._session_cache:
             self._session_cache = {session: self._make_session(session)}
         return self._session_cache[session]
@@ -184,7 +184,7 @@ class HistoricalMarket:
         return IntradaySession(hours, tokens, paths, np.array(before), 1.0)
 
     def _candles_of(self, token: int, bar: np.void, span: CandleSpan, market_time: MarketTime) -> RecordArray:
-        """The candles of one bar's session."""
+        """Returns the candles of one bar's session."""
         session: date = bar["session"].item()
         if session == market_time.running_session:
             intraday = self._session(session)

@@ -70,22 +70,22 @@ class DayBars:
 
 @dataclass(frozen=True, slots=True)
 class SessionRandom:
-    """What decides the way of each bar through one session: the instruments' tokens, the day, the seed."""
+    """Random numbers that determine each bar's course through a session: from tokens, day and seed."""
 
     tokens: IntArray
     day: int
     seed: int
 
     def uniform(self, purpose: str) -> FloatArray:
-        """One number in [0, 1) a name, another one each day."""
+        """Returns one number in [0, 1) for each share, another one each day."""
         return unit_hash(self.tokens, hash_salt(self.seed, purpose, self.day))
 
     def seasonality(self, purpose: str) -> FloatArray:
-        """One number in [0, 1) a name, the same on all days."""
+        """Returns one number in [0, 1) for each share, the same on all days."""
         return unit_hash(self.tokens, hash_salt(self.seed, purpose, 0))
 
     def noise(self, purpose: str, steps: int) -> FloatArray:
-        """`steps` numbers a name of mean 0 and deviation 1, shape (n, steps)."""
+        """Returns `steps` numbers for each share, of mean 0 and deviation 1, shape (n, steps)."""
         keys = self.tokens[:, None] * MAX_POINTS_PER_SYMBOL + np.arange(steps)
         draws = unit_hash(keys, hash_salt(self.seed, purpose, self.day))
         return (draws - 0.5) * float(np.sqrt(12.0))
@@ -108,7 +108,7 @@ def provisional_bars(final: DayBars, shape: SessionRandom, tick: float) -> DayBa
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IntradayPaths:
-    """n names through a session of `minutes`; between two knots all goes straight, prices on the tick.
+    """Courses of n shares through a session of `minutes`, linear between knots, with prices on the tick.
 
     `price` and `volume` (so far) have shape (n, knots), int32 where all are whole numbers. `high` and `low`
     (n, stretches) are the extremes before each stretch of STRETCH_KNOTS knots; in the first, the open.
@@ -123,7 +123,7 @@ class IntradayPaths:
 
     @classmethod
     def of(cls, whole: DayBars, shape: SessionRandom, minutes: int, tick: float) -> Self:
-        """The way to these bars. Names do not depend on each other."""
+        """Draws the course to these bars. Shares do not depend on each other."""
         knots = minutes * POINTS_PER_MINUTE + 1
         price: PathArray = np.zeros((len(whole), knots), np.int32)
         volume: PathArray = np.zeros((len(whole), knots), np.int32)
@@ -136,7 +136,7 @@ class IntradayPaths:
         return cls(minutes, tick, price, volume, high, low)
 
     def at(self, minute: float, places: IntArray | None = None) -> DayBars:
-        """The bars (of some places, default all) when so many minutes of the session are over."""
+        """Returns the bars (of some places, default all) when so many minutes of the session are over."""
         rows: IntArray | slice = slice(None) if places is None else places
         knot, share = self._knot(minute)
         last, traded = self._between(rows, knot, share)
@@ -151,7 +151,7 @@ class IntradayPaths:
         )
 
     def candles(self, place: int, step_minutes: int, minute: float) -> RecordArray:
-        """One name's candles of `step_minutes` up to `minute`; `start` counts from the open.
+        """Returns one share's candles of `step_minutes` up to `minute`; `start` counts from the open.
 
         The last is as far as it has come; a candle opens where the one before closed.
         """
@@ -171,12 +171,12 @@ class IntradayPaths:
         return records
 
     def _knot(self, minute: float) -> tuple[int, float]:
-        """The last knot at or before `minute`, and the share of the way to the next."""
+        """Returns the last knot at or before `minute`, and the fraction of the interval to the next."""
         position = min(max(minute, 0.0), float(self.minutes)) * POINTS_PER_MINUTE
         return int(position), position % 1.0
 
     def _between(self, rows: IntArray | slice, knot: int, share: float) -> tuple[FloatArray, FloatArray]:
-        """Price and volume of the rows on the way from a knot to the next."""
+        """Interpolates price and volume of the rows between a knot and the next."""
         price, volume = (each[rows, knot].astype(np.float64) for each in (self.price, self.volume))
         if share == 0.0:
             return price, volume
@@ -186,7 +186,7 @@ class IntradayPaths:
         return last, np.floor(volume + (self.volume[rows, knot + 1] - volume) * share)
 
     def _until(self, place: int, minute: float) -> tuple[FloatArray, FloatArray]:
-        """One name's knots up to `minute`, with the present as the last."""
+        """Returns one share's knots up to `minute`, with the present as the last."""
         knot, share = self._knot(minute)
         price, volume = (each[place, : knot + 1].astype(np.float64) for each in (self.price, self.volume))
         if share == 0.0:
@@ -204,7 +204,7 @@ def _with_rows(kept: PathArray, rows: slice, values: FloatArray) -> PathArray:
 
 
 def _before_stretches(price: PathArray, extreme: np.ufunc) -> PathArray:
-    """Each name's extreme before each stretch, shape (n, stretches); before the first, its open."""
+    """Returns each share's extreme before each stretch, (n, stretches); before the first, its open."""
     starts = np.arange(0, price.shape[1], STRETCH_KNOTS)
     so_far = extreme.accumulate(extreme.reduceat(price, starts, axis=1), axis=1)
     before: PathArray = np.concatenate([price[:, :1], so_far[:, :-1]], axis=1)
@@ -212,7 +212,7 @@ def _before_stretches(price: PathArray, extreme: np.ufunc) -> PathArray:
 
 
 def _prices(whole: DayBars, shape: SessionRandom, knots: int, tick: float) -> FloatArray:
-    """Ways (n, knots) from the open by both extremes to the close, each met exactly."""
+    """Draws prices (n, knots) from the open by both extremes to the close, each met exactly."""
     low_first = shape.uniform("order") < np.where(whole.close > whole.open, 0.7, 0.3)
     first, second = np.where(low_first, (whole.low, whole.high), (whole.high, whole.low))
     levels = np.stack([whole.open, first, second, whole.close], axis=1)
@@ -233,7 +233,7 @@ def _turning_points(shape: SessionRandom, last: int) -> IntArray:
 
 
 def _interpolated(turns: IntArray, levels: FloatArray, knots: int) -> FloatArray:
-    """Straight lines (n, knots) through the levels (n, 4) at the turns (n, 4)."""
+    """Interpolates linearly, (n, knots), through the levels (n, 4) at the turns (n, 4)."""
     at = np.arange(knots)
     leg = (at >= turns[:, 1, None]).astype(np.int64) + (at >= turns[:, 2, None])
     slopes = np.diff(levels, axis=1) / np.diff(turns, axis=1)
@@ -243,7 +243,7 @@ def _interpolated(turns: IntArray, levels: FloatArray, knots: int) -> FloatArray
 
 
 def _volumes(total: FloatArray, shape: SessionRandom, knots: int) -> FloatArray:
-    """Shares traded (n, knots) by each knot, ending at `total`."""
+    """Draws the volume (n, knots) traded by each knot, ending at `total`."""
     share = (np.arange(knots - 1) + 0.5) / (knots - 1)
     tilt = VOLUME_TILT * (shape.seasonality("mornings") - 0.5)[:, None] * (1.0 - 2.0 * share)
     volume_rate = volume_profile(share) * np.exp(tilt + VOLUME_NOISE * shape.noise("volume", knots - 1))
@@ -255,7 +255,7 @@ def _volumes(total: FloatArray, shape: SessionRandom, knots: int) -> FloatArray:
 
 
 def volume_profile(share: FloatArray) -> FloatArray:
-    """How busy a usual name is when `share` (0..1) of the session is over: much at both ends."""
+    """Returns how much a usual share trades at `share` (0..1) of the session: most at both ends."""
     opening = OPENING_VOLUME[0] * np.exp(-share / OPENING_VOLUME[1])
     closing = CLOSING_VOLUME[0] * np.exp((share - 1.0) / CLOSING_VOLUME[1])
     return MIDDAY_VOLUME + opening + closing

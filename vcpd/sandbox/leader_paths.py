@@ -96,21 +96,21 @@ class LeaderPath:
     bases: list[PlannedBase] = field(default_factory=list)
 
     def trend(self, sessions: int, change: float, *, volume: float, ceiling: float = np.inf) -> None:
-        """A stretch outside of bases: rough, without limits but `ceiling`, fit for a split."""
+        """Adds a stretch outside of bases: rough, without limits but `ceiling`, fit for a split."""
         texture = PathNoise(TREND_NOISE, TREND_DRIFT, volume, may_split=True)
         self._leg(sessions, change, (-np.inf, ceiling), texture)
 
     def advance(self, sessions: int, change: float, limits: tuple[float, float], *, volume: float) -> None:
-        """The first sessions outside of a base, already beyond its limit."""
+        """Adds the first sessions after a base, already beyond its limit."""
         self._leg(sessions, change, limits, PathNoise(TREND_NOISE, 0.0, volume))
 
     def swing(self, sessions: int, change: float, depth: float, volume: float) -> None:
-        """A stretch inside a base, between its own two ends; `depth` (log) sets how rough."""
+        """Adds a stretch inside a base, between its own two ends; `depth` (log) sets how rough."""
         low, high = sorted((self.level, self.level + change))
         self._leg(sessions, change, (low, high), PathNoise(BASE_NOISE * depth, BASE_DRIFT * depth, volume))
 
     def consolidate(self, sessions: int, change: float, depth: float, limits: tuple[float, float]) -> None:
-        """The quiet stretch under the pivot, between the last low and the last high."""
+        """Adds the quiet stretch under the pivot, between the last low and the last high."""
         self._leg(
             sessions,
             change,
@@ -126,7 +126,7 @@ class LeaderPath:
 
 
 def leader_path(seed: int, leader: int, start_level: float, session_count: int) -> LeaderPath:
-    """The course of the `leader`-th leading name, whole cycles that cover [0, session_count)."""
+    """Draws the course of the `leader`-th leading share, whole cycles that cover [0, session_count)."""
     phase = int(((leader * GOLDEN_RATIO) % 1.0) * CYCLE_SESSIONS)
     way = LeaderPath(-phase, start_level)
     cycle = 0
@@ -137,7 +137,7 @@ def leader_path(seed: int, leader: int, start_level: float, session_count: int) 
 
 
 def _cycle(way: LeaderPath, random: np.random.Generator, start_level: float) -> None:
-    """One cycle of exactly CYCLE_SESSIONS, ending near `start_level`; the rest takes what is left."""
+    """Draws one cycle of exactly CYCLE_SESSIONS, ending near `start_level`."""
     ends = way.position + CYCLE_SESSIONS
     _advance(way, random, int(random.integers(112, 132)), random.uniform(0.55, 0.72))
     for number in range(BASES_PER_CYCLE):
@@ -153,7 +153,7 @@ def _cycle(way: LeaderPath, random: np.random.Generator, start_level: float) -> 
 
 
 def _advance(way: LeaderPath, random: np.random.Generator, sessions: int, gain: float) -> None:
-    """Up to the next anchor in steps, each but the last followed by a pullback of 4 to 6 %."""
+    """Adds an advance to the next anchor in steps, each but the last with a pullback of 4 to 6 %."""
     anchor = way.level + gain
     steps = max(1, sessions // 38)
     for left in range(steps, 1, -1):
@@ -164,14 +164,14 @@ def _advance(way: LeaderPath, random: np.random.Generator, sessions: int, gain: 
 
 
 def _decline(way: LeaderPath, random: np.random.Generator, level: float) -> None:
-    """Down to `level` in four steps with weak rallies between."""
+    """Adds a decline to `level` in four steps with weak rallies between."""
     for left in (4, 3, 2, 1):
         way.trend(int(random.integers(24, 31)), (level - way.level) / left - 0.04, volume=1.2)
         way.trend(5, 0.04, volume=0.9)
 
 
 def _base(way: LeaderPath, random: np.random.Generator, resolution: BaseResolution) -> None:
-    """Contractions, each about half as deep and long as the one before, the coil, and the end of it."""
+    """Adds contractions, each about half as deep and long as the one before, the quiet part, and its end."""
     depths = _depths(random)
     highs, lows = [], []
     down, up = (int(sessions) for sessions in random.integers(8, 13, 2))
@@ -197,7 +197,7 @@ def _consolidation(way: LeaderPath, random: np.random.Generator, peak: float, fa
 
 
 def _resolve(way: LeaderPath, peak: float, fall: float, resolution: BaseResolution) -> None:
-    """Over the pivot on three times the volume, or down through the last low."""
+    """Adds the end of a base: over the pivot on three times the volume, or down through the last low."""
     if resolution == "breakout":
         way.consolidate(1, peak + 0.02 - way.level, fall, (peak - fall, peak))
         way.breakouts.append(PlannedBreakout(way.position, peak, fall))
@@ -209,7 +209,7 @@ def _resolve(way: LeaderPath, peak: float, fall: float, resolution: BaseResoluti
 
 
 def _depths(random: np.random.Generator) -> tuple[float, ...]:
-    """2..4 depths as fractions: the first 12 to 33 %, each next about half, the last 2.8 to 8 %."""
+    """Draws 2..4 depths as fractions: the first 12 to 33 %, each next about half, the last 2.8 to 8 %."""
     count = int(random.choice([2, 3, 4], p=[0.3, 0.45, 0.25]))
     low, high = {2: (0.12, 0.17), 3: (0.17, 0.26), 4: (0.24, 0.33)}[count]
     shares = {2: (0.38, 0.48), 3: (0.42, 0.58), 4: (0.45, 0.57)}[count]
@@ -242,7 +242,7 @@ class _SessionLimits:
 def leader_price_paths(
     seed: int, numbers: IntArray, courses: list[LeaderPath], noise: float, session_count: int
 ) -> PricePaths:
-    """One row a leader, in the order of `courses`; `noise` scales every roughness."""
+    """Draws a row for each leader, in the order of `courses`; `noise` scales every roughness."""
     draws = session_draws(seed, LEADER, numbers, session_count)
     usual_value = symbol_traits(seed, LEADER, numbers).value
     rows = [
@@ -260,7 +260,7 @@ def leader_price_paths(
 
 
 def _leader_prices(course: LeaderPath, draws: FloatArray, noise: float, usual_value: float) -> PricePaths:
-    """One leader's prices, shape (m,)."""
+    """Draws one leader's prices, shape (m,)."""
     guide = _session_limits(course.legs, len(draws))
     rough = noise * guide.noise
     inner_floor, inner_ceiling = guide.floor + guide.margin, guide.ceiling - guide.margin
@@ -284,7 +284,7 @@ def _leader_prices(course: LeaderPath, draws: FloatArray, noise: float, usual_va
 def _apply_breakouts(
     launches: list[PlannedBreakout], draws: FloatArray, opened: FloatArray, low: FloatArray
 ) -> None:
-    """Breakouts open a little under the pivot and cross it in the day; one in six gaps over it."""
+    """Lets breakouts open a little under the pivot and cross it in the session; one in six opens above it."""
     for session, level, depth in launches:
         if 0 <= session < len(opened):
             under = np.clip(
@@ -318,7 +318,7 @@ def _session_limits(legs: list[PathLeg], session_count: int) -> _SessionLimits:
 
 
 def _apply_pins(prices: FloatArray, pins: list[PathPoint]) -> None:
-    """Put the exact levels at their sessions, where these lie in the array."""
+    """Writes the exact levels at their sessions, where these lie in the array."""
     for session, level in pins:
         if 0 <= session < len(prices):
             prices[session] = level

@@ -39,7 +39,7 @@ class MarketTime:
 
 
 def market_time_at(calendar: TradingCalendar, at: datetime) -> MarketTime:
-    """The market's view of the aware instant `at`."""
+    """Returns the market's time at the aware instant `at`."""
     local = at.astimezone(ZONE)
     today = local.date()
     yesterday = today - timedelta(days=1)
@@ -52,7 +52,7 @@ def market_time_at(calendar: TradingCalendar, at: datetime) -> MarketTime:
 
 
 def _elapsed(calendar: TradingCalendar, day: date, at: datetime) -> float:
-    """The share of the day's session that is over at `at`; 0 before it, or where there is none."""
+    """Returns the fraction of the day's session that is over at `at`; 0 before it, or where there is none."""
     if not calendar.is_session(day):
         return 0.0
     opens, closes = calendar.open_close(day)
@@ -60,7 +60,7 @@ def _elapsed(calendar: TradingCalendar, day: date, at: datetime) -> float:
 
 
 def next_token_expiry(at: datetime) -> datetime:
-    """The first 06:00 of the exchange's time zone after `at`: what was valid today ends there."""
+    """Returns the first 06:00 of the exchange's time zone after `at`: what was valid today ends there."""
     local = at.astimezone(ZONE)
     today = datetime.combine(local.date(), FINAL_AT, ZONE)
     return today if local < today else today + timedelta(days=1)
@@ -119,12 +119,12 @@ def closed_market_quote(token: int, series: BarSeries, traded_at: datetime) -> M
 
 
 def whole_shares(volume: float) -> int:
-    """A volume as the exchange prints it, in whole shares; it prints 0 where it knows none."""
+    """Returns a volume as the exchange states it, in whole shares; 0 where it knows none."""
     return 0 if math.isnan(volume) else int(volume)
 
 
 def average_prices(high: FloatArray, low: FloatArray, last: FloatArray) -> FloatArray:
-    """What the exchange prints as the day's averages, to the paisa."""
+    """Returns the day's average prices as the exchange states them, to the paisa."""
     averages: FloatArray = np.round((high + low + last) / 3, 2)
     return averages
 
@@ -215,7 +215,7 @@ class SandboxMarket(Protocol):
         ...
 
     def known_bases(self, at: datetime, /) -> Sequence[KnownBase]:
-        """Planted bases whose last contraction has been printed by `at`."""
+        """Planted bases whose last contraction is among the bars at `at`."""
         ...
 
     def breakouts(self, first: date, last: date, /) -> Sequence[KnownBreakout]:

@@ -37,7 +37,7 @@ class MarketFactors:
 
 
 def draw_factors(seed: int, session_count: int) -> MarketFactors:
-    """The first `session_count` sessions; more of them begin with the very same ones."""
+    """Draws the first `session_count` sessions; a longer draw begins with the same ones."""
     market = random_stream(seed, "market")
     draws = market.standard_normal((session_count, 2))
     turbulence = _regimes(random_stream(seed, "regime").random(session_count))
@@ -53,7 +53,7 @@ def draw_factors(seed: int, session_count: int) -> MarketFactors:
 
 
 def _regimes(chances: FloatArray) -> FloatArray:
-    """1.0 on calm sessions, STORM_FACTOR on stormy ones, eased by a ten-session memory."""
+    """Returns factors of volatility: 1.0 on calm sessions, STORM_FACTOR on turbulent ones, smoothed."""
     stormy = np.empty(len(chances))
     state, eased = 0.0, 0.0
     for session, chance in enumerate(chances.tolist()):
@@ -92,7 +92,7 @@ class SymbolTraits:
 
 
 def session_draws(seed: int, purpose: str, numbers: IntArray, session_count: int) -> FloatArray:
-    """Standard normal draws of shape (names, sessions, DRAWS_A_SESSION), each name from its own stream."""
+    """Returns standard normal draws, (shares, sessions, DRAWS_A_SESSION), each share from its own stream."""
     draws = np.empty((len(numbers), session_count, DRAWS_PER_SESSION))
     for row, number in enumerate(numbers.tolist()):
         random_stream(seed, purpose, number).standard_normal(out=draws[row])
@@ -100,7 +100,7 @@ def session_draws(seed: int, purpose: str, numbers: IntArray, session_count: int
 
 
 def symbol_traits(seed: int, purpose: str, numbers: IntArray) -> SymbolTraits:
-    """The lasting traits of the names with these numbers."""
+    """Returns the constant traits of the shares with these numbers."""
     traits = np.stack(
         [random_stream(seed, f"{purpose} traits", number).standard_normal(6) for number in numbers.tolist()]
     )
@@ -118,7 +118,7 @@ def symbol_traits(seed: int, purpose: str, numbers: IntArray) -> SymbolTraits:
 def ordinary_paths(
     seed: int, purpose: str, numbers: IntArray, sectors: IntArray, factors: MarketFactors
 ) -> PricePaths:
-    """Names that follow market and sector, with noise of their own: regimes, gaps, rare jumps."""
+    """Draws shares that follow market and sector, with noise of their own: regimes, gaps, rare jumps."""
     traits = symbol_traits(seed, purpose, numbers)
     draws = session_draws(seed, purpose, numbers, factors.session_count)
     volatility = (
@@ -139,7 +139,7 @@ def ordinary_paths(
 
 
 def trailing_normal(draws: FloatArray, sessions: int) -> FloatArray:
-    """A slow standard normal: the scaled sum of the last `sessions` draws, along the last axis."""
+    """Returns a slow standard normal: the scaled sum of the last `sessions` draws, along the last axis."""
     sums = np.cumsum(draws, axis=-1)
     slow = sums.copy()
     slow[..., sessions:] -= sums[..., :-sessions]
@@ -147,7 +147,7 @@ def trailing_normal(draws: FloatArray, sessions: int) -> FloatArray:
 
 
 def log_volume_noise(draws: FloatArray) -> FloatArray:
-    """The log of a volume's own noise: a slow component and a daily one."""
+    """Draws the logarithm of a volume's own noise: a slow component and a daily one."""
     return 0.35 * trailing_normal(draws, 20) + 0.22 * draws
 
 

@@ -27,24 +27,24 @@ class MarketView:
 
     @property
     def session_number(self) -> int:
-        """The number of today's session, or of the next one if today has none."""
+        """Returns the number of today's session, or of the next one if today has none."""
         return self._number_of(self.time.today)
 
     @property
     def final_columns(self) -> int:
-        """How many of the tape's sessions are final."""
+        """Returns how many of the generated sessions are final."""
         return max(0, self._number_of(self.time.final_before) - self.universe.offset)
 
     @property
     def running_column(self) -> int | None:
-        """The column of the session whose bar is still provisional."""
+        """Returns the column of the session whose bar is still provisional."""
         return self.final_columns if self.time.running_session is not None else None
 
     def is_listed(self, name: SimulatedSymbol) -> bool:
         return name.first <= self.session_number < name.end
 
     def series(self, row: int) -> BarSeries:
-        """The name's settled bars and the moving one, if it trades."""
+        """Returns the share's final bars and the running one, if it trades."""
         traded, moving = self.universe.price_table.traded[row], self.running_column
         settled = np.flatnonzero(traded[: self.final_columns])
         published = self._publish(row, settled, self.universe.price_table.history(row, settled))
@@ -55,7 +55,7 @@ class MarketView:
         return BarSeries(last.symbol, np.concatenate([published.records, last.records]))
 
     def quotes(self, rows: IntArray, at: datetime) -> dict[int, MarketQuote]:
-        """Quotes by row at the instant of the moment; names that have never traded have none."""
+        """Returns quotes by row at the view's instant; shares that have never traded have none."""
         found: dict[int, MarketQuote] = {}
         if self.time.running_session is not None:
             moving = self._session().columns(self.universe.tokens[rows], self.time, at).quotes()
@@ -66,13 +66,13 @@ class MarketView:
         return found
 
     def ticks(self, tokens: IntArray, at: datetime) -> RecordArray:
-        """The live feed's ticks of the instruments that trade in the running session."""
+        """Returns the live feed's ticks of the instruments that trade in the running session."""
         if self.time.running_session is None:
             return np.empty(0, TICK_DTYPE)
         return self._session().columns(tokens, self.time, at).ticks(at)
 
     def candles(self, row: int, span: CandleSpan) -> IntradayCandles:
-        """The name's intraday candles within the span."""
+        """Returns the share's intraday candles within the span."""
         first, last = (
             self._number_of(each.date()) - self.universe.offset for each in (span.first, span.last)
         )
@@ -91,14 +91,14 @@ class MarketView:
         return int(np.searchsorted(self.universe.sessions, np.datetime64(day, "D")))
 
     def _running_bar(self, row: int) -> DayBars:
-        """The name's provisional bar of the moving session, in paise."""
+        """Returns the share's provisional bar of the running session, in paise."""
         return self._session().bars(np.array([self.universe.symbols[row].listing.token]), self.time)
 
     def _session(self) -> IntradaySession:
         return self.session_cache.session(self.universe, self.final_columns)
 
     def _candles_of(self, row: int, column: int, step_minutes: int) -> RecordArray:
-        """One session's candles in rupees, with the splits adjusted for that are announced."""
+        """Returns one session's candles in rupees, adjusted for the splits that are announced."""
         token = np.array([self.universe.symbols[row].listing.token])
         if column == self.running_column:
             intraday = self._session()
@@ -120,7 +120,7 @@ class MarketView:
         return records
 
     def _publish(self, row: int, columns: IntArray, bars: DayBars) -> BarSeries:
-        """The bars in rupees, with the splits adjusted for that are announced."""
+        """Returns the bars in rupees, adjusted for the splits that are announced."""
         divided = self._divided(row, columns)
         opened, high, low, close = (
             round_to_tick(paise / divided) / PAISE_PER_RUPEE
@@ -134,7 +134,7 @@ class MarketView:
         )
 
     def _divided(self, row: int, columns: IntArray) -> FloatArray:
-        """What each session's price is divided by: the announced splits that came after it."""
+        """Returns the divisor of each session's price: the announced splits that came after it."""
         divided = np.ones(len(columns))
         for ex, ratio in self.universe.symbols[row].splits:
             if self.universe.sessions[ex] <= np.datetime64(self.time.adjusted_until, "D"):
@@ -142,7 +142,7 @@ class MarketView:
         return divided
 
     def _closed_quote(self, row: int) -> MarketQuote | None:
-        """The last prices of a name that does not trade now."""
+        """Returns the last prices of a share that does not trade now."""
         traded = np.flatnonzero(self.universe.price_table.traded[row, : self.final_columns])[-1:]
         if not len(traded):
             return None

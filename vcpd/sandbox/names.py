@@ -94,24 +94,24 @@ NEWCOMER_SUFFIX: Final = "X"
 
 
 def sector_of(number: int) -> int:
-    """Index into SECTORS of the company `number`."""
+    """Returns the index into SECTORS of the company `number`."""
     return number % len(SECTORS)
 
 
 def sector_from_name(name: str) -> str | None:
-    """The sector that the name of a company ends with, such as `Chemicals`; None for any other name."""
+    """Returns the sector that a company's name ends with, such as `Chemicals`; None for any other name."""
     last = name.rpartition(" ")[2].rstrip("0123456789")
     return last.title() if any(last == sector for sector, _ in SECTORS) else None
 
 
 def industry_from_name(name: str) -> str | None:
-    """The industry that the word before the sector stands for; None for a name without one."""
+    """Returns the industry that the word before the sector stands for; None for a name without one."""
     words = name.split()
     return INDUSTRIES.get(words[-2]) if len(words) > 1 and sector_from_name(name) else None
 
 
 def company(number: int) -> tuple[str, str]:
-    """Symbol and name of the company `number` >= 0; no two numbers share a symbol."""
+    """Returns symbol and name of the company `number` >= 0; no two numbers share a symbol."""
     sector_name, suffixes = SECTORS[sector_of(number)]
     rest, turn = divmod(number // len(SECTORS), len(NAME_STEMS))
     stem = (turn * 17 + sector_of(number) * 11) % len(NAME_STEMS)
@@ -125,13 +125,13 @@ def company(number: int) -> tuple[str, str]:
 
 
 def newcomer(number: int) -> tuple[str, str]:
-    """Symbol and name of the company that was the `number`-th to be listed; never one of `company`."""
+    """Returns symbol and name of the `number`-th company to be listed; never one of `company`."""
     symbol, name = company(number)
     return f"{symbol}{NEWCOMER_SUFFIX}", f"NEW {name}"
 
 
 def other_series(number: int) -> tuple[str, str]:
-    """Symbol and name of a line that is no plain equity: a bond, a bill, trade-for-trade, a small company."""
+    """Returns symbol and name of a line that is no plain equity: a bond, a bill, trade-for-trade, an SME."""
     symbol, name = company(number)
     series = OTHER_SERIES[number % len(OTHER_SERIES)]
     return f"{symbol[:6]}{number}-{series}", f"{name} {series}"

@@ -28,7 +28,7 @@ class CompactRows:
 
     @classmethod
     def blank(cls, shape: tuple[int, ...], dtype: DTypeLike) -> Self:
-        """Zeros; the first axis counts the rows."""
+        """Returns rows of zeros; the first axis counts the rows."""
         return cls(np.zeros(shape, dtype), {})
 
     def write(self, row: int, values: IntArray) -> None:
@@ -39,12 +39,12 @@ class CompactRows:
             self.large[row] = values.astype(np.min_scalar_type(largest))
 
     def history(self, row: int, columns: IntArray) -> IntArray:
-        """One row in some sessions."""
+        """Returns one row in some sessions."""
         found: IntArray = self.large.get(row, self.small[row])[..., columns].astype(np.int64)
         return found
 
     def at(self, rows: IntArray, columns: IntArray) -> IntArray:
-        """Each row in the session of its own in `columns`; rows are the first axis of what is returned."""
+        """Returns each row in the session of its own in `columns`; rows are the first axis."""
         found = self.small[rows, ..., columns].astype(np.int64)
         for place, row in enumerate(rows.tolist()):
             if row in self.large:
@@ -54,7 +54,7 @@ class CompactRows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PriceTable:
-    """Names by sessions, as traded on the day: no split is adjusted for.
+    """Prices and volumes of shares by sessions, as traded on the day: no split is adjusted for.
 
     `ticks` has rows of shape (4, sessions), prices in ticks, in the order of PRICE_FIELDS; `volume` rows of
     shape (sessions,), shares; `traded` has shape (names, sessions).
@@ -66,7 +66,7 @@ class PriceTable:
 
     @classmethod
     def blank(cls, rows: int, columns: int) -> Self:
-        """A table to be written block by block."""
+        """Returns an empty table that is written block by block."""
         return cls(
             CompactRows.blank((rows, len(PRICE_FIELDS), columns), np.uint16),
             CompactRows.blank((rows, columns), np.uint32),
@@ -78,7 +78,7 @@ class PriceTable:
         return int(self.traded.shape[1])
 
     def write(self, first_row: int, paths: PricePaths, divided: FloatArray) -> None:
-        """Put the last sessions of `paths` into the rows from `first_row` on.
+        """Writes the last sessions of `paths` into the rows from `first_row` on.
 
         `divided` (n, m) is what the never-split prices of `paths` are divided by in each session.
         """
@@ -92,25 +92,25 @@ class PriceTable:
             self.volume.write(first_row + place, shares[place])
 
     def day(self, rows: IntArray, column: int) -> DayBars:
-        """One session's bars of some rows, in paise."""
+        """Returns one session's bars of some rows, in paise."""
         columns = np.full(len(rows), column)
         return DayBars.of(self.ticks.at(rows, columns).T * TICK_PAISE, self.volume.at(rows, columns))
 
     def history(self, row: int, columns: IntArray) -> DayBars:
-        """One name's bars in some sessions, in paise."""
+        """Returns one share's bars in some sessions, in paise."""
         return DayBars.of(self.ticks.history(row, columns) * TICK_PAISE, self.volume.history(row, columns))
 
     def closes(self, rows: IntArray, columns: IntArray) -> FloatArray:
-        """Each row's close in the session of its own in `columns`, in paise."""
+        """Returns each row's close in the session of its own in `columns`, in paise."""
         ticks = self.ticks.at(rows, columns)[:, CLOSE_FIELD]
         return (ticks * TICK_PAISE).astype(np.float64)
 
 
 def whole_ticks(paise: FloatArray) -> IntArray:
-    """A price in paise as whole ticks, at least one."""
+    """Converts a price in paise to whole ticks, at least one."""
     return np.maximum(np.round(paise / TICK_PAISE), 1.0).astype(np.int64)
 
 
 def round_to_tick(paise: FloatArray) -> IntArray:
-    """Rounded to whole ticks, at least one."""
+    """Rounds prices to whole ticks, at least one."""
     return whole_ticks(paise) * TICK_PAISE

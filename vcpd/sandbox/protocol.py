@@ -70,14 +70,14 @@ class ApiError(Exception):
 
 
 def success_response(data: Any) -> web.Response:
-    """The answer that carries `data`; NaN becomes null."""
+    """Returns the answer with `data`; NaN becomes null."""
     return web.Response(
         body=msgspec.json.encode({"status": "success", "data": data}), content_type=JSON_CONTENT_TYPE
     )
 
 
 def error_response(error: ApiError) -> web.Response:
-    """The response that names the error."""
+    """Returns the response that names the error."""
     body = {
         "status": "error",
         "message": error.message,
@@ -115,7 +115,7 @@ def parse_candle_request(token: str, interval: str, query: Mapping[str, str]) ->
 
 
 def parse_day_span(query: Mapping[str, str], today: date) -> tuple[date, date]:
-    """The days `from` and `to` of a query, each today if not given."""
+    """Reads the days `from` and `to` of a query, each today if not given."""
     days = [query.get(name, today.isoformat()) for name in ("from", "to")]
     try:
         first, last = (date.fromisoformat(day) for day in days)
@@ -125,7 +125,7 @@ def parse_day_span(query: Mapping[str, str], today: date) -> tuple[date, date]:
 
 
 def parse_quote_symbols(symbols: Sequence[str], limit: int) -> Sequence[str]:
-    """The symbols asked for, EXCHANGE:NAME each, at most `limit`."""
+    """Reads the symbols asked for, EXCHANGE:NAME each, at most `limit`."""
     if not symbols:
         raise ApiError("InputException", "Missing or empty field `i`")
     if len(symbols) > limit:
@@ -140,7 +140,7 @@ def parse_exchange(exchange: str) -> str:
 
 
 def form_field(form: Mapping[str, object], name: str) -> str:
-    """A field of a form or query that must be there."""
+    """Reads a required field of a form or query."""
     value = form.get(name)
     if not isinstance(value, str) or not value:
         raise ApiError("InputException", f"Missing or empty field `{name}`")
@@ -166,7 +166,7 @@ def _flag(query: Mapping[str, str], name: str) -> bool:
 
 
 def sector_list(listings: Iterable[MarketListing]) -> str:
-    """A line for each company whose name gives sector and industry; bonds, indices, real names have none."""
+    """Writes a line for each company whose name gives sector and industry; bonds and indices have none."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(SECTOR_COLUMNS)
@@ -178,7 +178,7 @@ def sector_list(listings: Iterable[MarketListing]) -> str:
 
 
 def listing_csv(listings: Iterable[MarketListing]) -> bytes:
-    """The instruments file, header first."""
+    """Writes the instruments file, header first."""
     text = io.StringIO()
     text.write(INSTRUMENTS_HEADER)
     writer = csv.writer(text, lineterminator="\n")
@@ -187,12 +187,12 @@ def listing_csv(listings: Iterable[MarketListing]) -> bytes:
 
 
 def with_gzip(plain: bytes) -> tuple[bytes, bytes]:
-    """A file, plain and packed."""
+    """Returns a file, plain and packed."""
     return plain, gzip.compress(plain, mtime=0)
 
 
 def futures_csv(listings: Iterable[MarketListing], exchange: str, day: date) -> bytes:
-    """The list of derivatives: the month's future of about one share in five; empty for another exchange."""
+    """Writes the list of derivatives: a future of about every fifth share, none for another exchange."""
     text = io.StringIO()
     text.write(INSTRUMENTS_HEADER)
     expiry = day.replace(day=monthrange(day.year, day.month)[1])
@@ -240,13 +240,13 @@ def _row(listing: MarketListing) -> tuple[object, ...]:
 
 
 def daily_candles(series: BarSeries, *, open_interest: bool) -> list[tuple[Any, ...]]:
-    """Rows of [timestamp, open, high, low, close, volume], with a 0 for open interest if asked for."""
+    """Returns rows of [timestamp, open, high, low, close, volume], and 0 for open interest if asked for."""
     stamps = [f"{day}T00:00:00+0530" for day in np.datetime_as_string(series.sessions).tolist()]
     return _rows(stamps, series.records, open_interest=open_interest)
 
 
 def intraday_candles(found: IntradayCandles, *, open_interest: bool) -> list[tuple[Any, ...]]:
-    """The same rows, stamped with the wall time at which each candle begins."""
+    """Returns the same rows with the local time at which each candle begins."""
     stamps = [f"{start}+0530" for start in np.datetime_as_string(found.records["start"]).tolist()]
     return _rows(stamps, found.records, open_interest=open_interest)
 
@@ -270,7 +270,7 @@ def ohlc_quote(quote: MarketQuote) -> dict[str, Any]:
 
 
 def full_quote(quote: MarketQuote, *, is_locked: bool = False) -> dict[str, Any]:
-    """Everything of a quote; orders wait on both sides, tick by tick from the last price.
+    """Returns all of a quote; orders wait on both sides, tick by tick from the last price.
 
     A locked share stands at its upper limit, and nobody sells.
     """
@@ -300,7 +300,7 @@ def _average(quote: MarketQuote) -> float:
 
 
 def _depth(last: float, *, is_locked: bool) -> Mapping[str, list[dict[str, Any]]]:
-    """An empty level is all zeroes, as the vendor has it."""
+    """Returns the orders on both sides; an empty level is all zeroes, as the vendor has it."""
     book = {
         side: [
             {"price": max(round(last + sign * away, 2), 0.0), "quantity": quantity, "orders": orders}

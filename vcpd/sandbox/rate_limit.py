@@ -22,20 +22,20 @@ class RequestCounts(msgspec.Struct):
 
     @property
     def rate_per_s(self) -> float | None:
-        """Mean arrivals a second between the first and the last; None for fewer than two."""
+        """Returns the mean arrivals a second between the first and the last; None for fewer than two."""
         if self.first_s is None or self.last_s is None or self.last_s <= self.first_s:
             return None
         return (self.requests - 1) / (self.last_s - self.first_s)
 
 
 class _SlidingWindow:
-    """The instants within the last second, newest last."""
+    """Keeps the instants within the last second, newest last."""
 
     def __init__(self) -> None:
         self._instants: deque[float] = deque()
 
     def count(self, now_s: float) -> int:
-        """How many lie in (now - 1 s, now]."""
+        """Counts the instants in (now - 1 s, now]."""
         while self._instants and self._instants[0] <= now_s - WINDOW_S:
             self._instants.popleft()
         return len(self._instants)
@@ -45,7 +45,7 @@ class _SlidingWindow:
 
 
 class _Bucket:
-    """One limit: what it has let through, what arrived."""
+    """One limit: the requests that it admitted, and those that arrived."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -79,7 +79,7 @@ class RequestLimiter:
         self.reset()
 
     def reset(self) -> None:
-        """Forget every arrival and count."""
+        """Deletes every arrival and count."""
         self._buckets = {
             "quote": _Bucket(self._rates.quote_per_s),
             "historical": _Bucket(self._rates.historical_per_s),
@@ -88,7 +88,7 @@ class RequestLimiter:
         }
 
     def admit(self, kind: RequestClass, *, is_get: bool, now_s: float) -> bool:
-        """Count one arrival at `now_s` (monotonic) and say whether the limits let it through."""
+        """Counts one arrival at `now_s` (monotonic) and returns whether the limits admit it."""
         lanes = [self._buckets[kind], *([self._buckets["all_gets"]] if is_get else [])]
         for lane in lanes:
             lane.record_arrival(now_s)
@@ -98,7 +98,7 @@ class RequestLimiter:
         return passed
 
     def statistics(self) -> dict[str, dict[str, float | int | None]]:
-        """Counts by class, with the limit and the mean rate."""
+        """Returns the counts by class, with the limit and the mean rate."""
         return {
             name: {
                 **msgspec.structs.asdict(lane.counts),
@@ -110,7 +110,7 @@ class RequestLimiter:
 
 
 def request_class(path: str) -> RequestClass:
-    """The limit that a path of the exchange's counts against."""
+    """Returns the limit that a path of the exchange counts against."""
     if path.startswith("/quote"):
         return "quote"
     return "historical" if path.startswith("/instruments/historical/") else "other"

@@ -8,13 +8,13 @@ from vcpd.domain.bars import FloatArray, IntArray
 
 
 def random_stream(seed: int, purpose: str, *path: int) -> np.random.Generator:
-    """A generator of its own for (seed, purpose, path): the same for ever, independent of all others."""
+    """Returns the generator of (seed, purpose, path): always the same, independent of all others."""
     key = (crc32(purpose.encode()), *path)
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy=seed, spawn_key=key)))
 
 
 def unit_hash(keys: IntArray, salt: int) -> FloatArray:
-    """A number in [0, 1) for each key, the same for ever: the finalizer of splitmix64."""
+    """Returns a number in [0, 1) for each key, always the same: the finalizer of splitmix64."""
     mixed = keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(salt & (2**64 - 1))
     mixed ^= mixed >> np.uint64(30)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
@@ -25,6 +25,6 @@ def unit_hash(keys: IntArray, salt: int) -> FloatArray:
 
 
 def hash_salt(seed: int, purpose: str, day: int) -> int:
-    """A salt for `unit_hash` that is unlike that of any other purpose or day."""
+    """Returns a salt for `unit_hash` that differs from that of any other purpose or day."""
     words = np.random.SeedSequence(entropy=seed, spawn_key=(crc32(purpose.encode()), day)).generate_state(2)
     return int(words[0]) << 32 | int(words[1])

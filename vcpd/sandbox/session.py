@@ -31,7 +31,7 @@ class SessionHours:
 
     @classmethod
     def of(cls, calendar: TradingCalendar, session: date) -> "SessionHours":
-        """The calendar's hours, or the usual ones on a day outside its table."""
+        """Returns the calendar's hours, or the usual ones on a day outside its table."""
         if calendar.is_session(session):
             return cls(*calendar.open_close(session))
         opens, closes = (datetime.combine(session, at, calendar.zone) for at in DEFAULT_HOURS)
@@ -42,11 +42,11 @@ class SessionHours:
         return int((self.closes - self.opens).total_seconds()) // 60
 
     def elapsed_minutes(self, market_time: MarketTime) -> float:
-        """How many minutes of the session are over at a moment of it."""
+        """Returns how many minutes of the session are over at an instant of it."""
         return round(market_time.elapsed_share * self.minutes, 9)
 
     def local_open(self, zone: ZoneInfo) -> np.datetime64:
-        """The opening in exchange-local time."""
+        """Returns the opening in the exchange's local time."""
         return np.datetime64(self.opens.astimezone(zone).replace(tzinfo=None), "s")
 
 
@@ -69,7 +69,7 @@ class QuoteColumns:
         return cls(tokens, bars, column("previous_close"), _utc([quote.traded_at for quote in quotes]))
 
     def quotes(self) -> list[MarketQuote]:
-        """The same, one by one."""
+        """Converts the columns to one quote for each instrument."""
         bars = self.bars
         columns = (self.tokens, bars.close, bars.open, bars.high, bars.low, self.previous_close, bars.volume)
         rows = zip(self.traded_at.tolist(), *(column.tolist() for column in columns), strict=True)
@@ -81,7 +81,7 @@ class QuoteColumns:
         ]
 
     def ticks(self, at: datetime) -> RecordArray:
-        """Everything that the live feed can send of them at `at`: TICK_DTYPE, mode full."""
+        """Returns everything that the live feed can send of them at `at`: TICK_DTYPE, mode full."""
         records = np.zeros(len(self.tokens), TICK_DTYPE)
         records["token"], records["mode"] = self.tokens, MODES.index(TickerMode.FULL)
         records["tradable"] = self.tokens & 0xFF != INDEX_SEGMENT
@@ -100,7 +100,7 @@ def _utc(instants: list[datetime]) -> NDArray[np.datetime64]:
 
 
 def _fill_depth(records: RecordArray) -> None:
-    """The same orders around the last price of each."""
+    """Writes the same orders around the last price of each."""
     away, quantity, orders = (np.array(column) for column in zip(*ORDER_BOOK, strict=True))
     prices = np.stack([records["last_price"][:, None] - away, records["last_price"][:, None] + away], axis=1)
     records["depth_price"] = np.maximum(np.round(prices, 2), 0.0)
@@ -110,7 +110,7 @@ def _fill_depth(records: RecordArray) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IntradaySession:
-    """One session on its tape. Names are in the order of `tokens`, ascending; `unit` makes prices rupees."""
+    """The generated course of one session. Shares follow `tokens`, ascending; `unit` makes prices rupees."""
 
     hours: SessionHours
     tokens: IntArray
@@ -119,7 +119,7 @@ class IntradaySession:
     unit: float
 
     def is_trading(self, tokens: IntArray) -> BoolArray:
-        """Which of them trade in this session."""
+        """Returns which of them trade in this session."""
         return np.isin(tokens, self.tokens)
 
     def positions(self, tokens: IntArray) -> IntArray:
@@ -127,11 +127,11 @@ class IntradaySession:
         return np.searchsorted(self.tokens, tokens).astype(np.int64)
 
     def bars(self, tokens: IntArray, market_time: MarketTime) -> DayBars:
-        """The growing bars, in the tape's own unit."""
+        """Returns the running bars at that time, in the unit of the generated prices."""
         return self.paths.at(self.hours.elapsed_minutes(market_time), self.positions(tokens))
 
     def columns(self, tokens: IntArray, market_time: MarketTime, at: datetime) -> QuoteColumns:
-        """Quotes of the known ones among `tokens`."""
+        """Returns the quotes of the known ones among `tokens`."""
         tokens = tokens[self.is_trading(tokens)]
         bars = self.bars(tokens, market_time).in_units(self.unit)
         before = self.previous_close[self.positions(tokens)]
@@ -140,7 +140,7 @@ class IntradaySession:
 
 
 class SessionCache:
-    """The last few books that were asked for; making one takes about 0.2 ms a name."""
+    """Keeps the sessions that were asked for last; generating one takes about 0.2 ms for each share."""
 
     def __init__(self, calendar: TradingCalendar, seed: int) -> None:
         self._calendar = calendar
@@ -151,7 +151,7 @@ class SessionCache:
         return self._find(universe, column) is not None
 
     def session(self, universe: SimulatedUniverse, column: int) -> IntradaySession:
-        """The session of a column of the world's tape."""
+        """Returns the generated session of a column of the universe's prices."""
         if (found := self._find(universe, column)) is not None:
             return found
         made = self._make(universe, column)
@@ -159,7 +159,7 @@ class SessionCache:
         return made
 
     def make_session(self, universe: SimulatedUniverse, column: int, rows: IntArray) -> IntradaySession:
-        """The book of some names only, which trade in that session; not kept."""
+        """Generates the session of some shares only, which trade in it; it is not kept."""
         rows = rows[np.argsort(universe.tokens[rows])]
         hours = SessionHours.of(self._calendar, universe.sessions[universe.offset + column].item())
         paths = IntradayPaths.of(
@@ -183,14 +183,14 @@ class SessionCache:
         return SessionRandom(universe.tokens[rows], universe.offset + column, self._seed)
 
     def _provisional_bars(self, universe: SimulatedUniverse, column: int, rows: IntArray) -> DayBars:
-        """What the session comes to on its own day."""
+        """Returns the provisional bars that the session ends with on its own day."""
         return provisional_bars(
             universe.price_table.day(rows, column), self._session_random(universe, column, rows), TICK_PAISE
         )
 
 
 def previous_closes(universe: SimulatedUniverse, column: int, rows: IntArray) -> FloatArray:
-    """The last close before a column in rupees, as adjusted on that day; NaN after too long an absence."""
+    """Returns the last close before a column in rupees, as adjusted on that day; NaN after a long absence."""
     start = max(0, column - MAX_ABSENCE_SESSIONS)
     traded = universe.price_table.traded[rows, start:column]
     if not traded.shape[1]:

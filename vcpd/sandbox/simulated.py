@@ -35,7 +35,7 @@ OTHER_SERIES_SHARE: Final = 0.25  # lines that are no plain equity, for each equ
 
 
 def known_bases(view: MarketView) -> Iterator[KnownBase]:
-    """The bases whose last low has been printed, by name and age."""
+    """Returns the bases whose last low is among the bars, by symbol and age."""
     shown = view.universe.offset + view.final_columns
     for row, name in enumerate(view.universe.symbols):
         plans = [
@@ -47,7 +47,7 @@ def known_bases(view: MarketView) -> Iterator[KnownBase]:
 
 
 def _known_base(plan: PlannedBase, series: BarSeries, view: MarketView) -> KnownBase:
-    """A plan as the series shows it; leaders trade in every session, so numbers are positions."""
+    """Returns a plan as the bars show it; leaders trade in every session, so numbers are positions."""
     offset, sessions = view.universe.offset, view.universe.sessions
     legs = tuple(
         _contraction(series, high - offset, low - offset)
@@ -79,7 +79,7 @@ def _contraction(series: BarSeries, high_at: int, low_at: int) -> Contraction:
 def known_breakouts(
     universe: SimulatedUniverse, sessions_of: SessionCache, first: date, last: date
 ) -> Iterator[KnownBreakout]:
-    """The breakouts in the sessions [first, last], session by session."""
+    """Returns the breakouts in the sessions [first, last], session by session."""
     begin, end = (
         int(np.searchsorted(universe.sessions, np.datetime64(day, "D"))) for day in (first, last + ONE_DAY)
     )
@@ -100,7 +100,7 @@ def known_breakouts(
 
 
 def _known_breakout(symbol: str, session: date, pivot: float, intraday: IntradaySession) -> KnownBreakout:
-    """When the one name of the book first trades above its pivot, in paise."""
+    """Returns when the session's one share first trades above its pivot, in paise."""
     second, price = _crossing(intraday, pivot)
     evening = intraday.paths.at(intraday.paths.minutes)
     return KnownBreakout(
@@ -117,7 +117,7 @@ def _known_breakout(symbol: str, session: date, pivot: float, intraday: Intraday
 
 
 def _crossing(intraday: IntradaySession, pivot: float) -> tuple[int, float]:
-    """The first whole second at which the last price stands above `pivot`, and that price."""
+    """Returns the first whole second at which the last price is above `pivot`, and that price."""
     above = int(np.argmax(intraday.paths.price[0] > pivot))
     seconds_a_knot = 60 // POINTS_PER_MINUTE
     for second in range(max(0, above - 1) * seconds_a_knot, above * seconds_a_knot):
@@ -213,7 +213,7 @@ class SimulatedMarket:
         return list(known_bases(self._view(at)))
 
     def splits(self) -> Mapping[str, Sequence[tuple[date, int]]]:
-        """Every split of the generated sessions: symbol to (ex-date, new shares for one old)."""
+        """Returns every split of the generated sessions: symbol to (ex-date, new shares for one old)."""
         universe = self._generated.universe
         return {
             name.listing.symbol: [(universe.sessions[split.ex].item(), split.ratio) for split in name.splits]
@@ -228,19 +228,19 @@ class SimulatedMarket:
         )
 
     def _view(self, at: datetime) -> MarketView:
-        """One market view per response: `prepare` may replace the universe by a longer one at any time."""
+        """Returns a view for one response: `prepare` may replace the universe by a longer one at any time."""
         market_time = market_time_at(self._calendar, at)
         return MarketView(
             self._generated.universe, market_time, self._calendar, self._settings.seed, self._session_cache
         )
 
     def _other_series(self) -> Iterator[MarketListing]:
-        """Lines beside the plain equities, as every real list has them."""
+        """Generates lines beside the plain equities, as every real list has them."""
         for number in range(int(self._settings.symbols * OTHER_SERIES_SHARE)):
             yield MarketListing((FIRST_OTHER_SERIES_TOKEN + number) << 8 | 1, *other_series(number))
 
     def _never_traded(self, token: int) -> BarSeries | None:
-        """Lines of other series are listed and have no bars."""
+        """Returns the empty history of a line of another series; None for other tokens."""
         number = (token >> 8) - FIRST_OTHER_SERIES_TOKEN
         if 0 <= number < int(self._settings.symbols * OTHER_SERIES_SHARE):
             return BarSeries.empty(f"{SIMULATED_EXCHANGE.prefix}{other_series(number)[0]}")

@@ -31,7 +31,7 @@ SHARE_LENGTHS: Final = {TickerMode.LTP: 8, TickerMode.QUOTE: 44, TickerMode.FULL
 
 
 def encode_frame(ticks: RecordArray) -> bytes:
-    """A frame of the ticks (n,) of TICK_DTYPE in their order, each as long as its mode asks for.
+    """Encodes ticks (n,) of TICK_DTYPE as a frame in their order, each as long as its mode requires.
 
     Unknown values (NaN, NaT) are sent as 0; amounts beyond 32 bits as the largest number.
     """
@@ -51,14 +51,14 @@ def encode_frame(ticks: RecordArray) -> bytes:
 
 
 def _lengths(ticks: RecordArray) -> IntArray:
-    """How long each packet's body is, by mode and kind of instrument."""
+    """Returns the length of each packet's body, by mode and kind of instrument."""
     table = np.array([[lengths[mode] for mode in MODES] for lengths in (INDEX_LENGTHS, SHARE_LENGTHS)])
     lengths: IntArray = table[ticks["tradable"].astype(np.int64), ticks["mode"]]
     return lengths
 
 
 def _packets(ticks: RecordArray, length: int) -> RecordArray:
-    """Packets (k,) of one length, each behind its length on the wire."""
+    """Encodes packets (k,) of one length, each with its length in front."""
     body = PACKETS[length][1]
     packets = np.zeros(len(ticks), np.dtype([("length", ">u2"), ("body", body)]))
     packets["length"] = length
@@ -89,13 +89,13 @@ def _paise(prices: FloatArray, divisors: FloatArray) -> IntArray:
 
 
 def _clipped_integers(amounts: NDArray[np.generic], largest: int) -> IntArray:
-    """Whole numbers that fit on the wire."""
+    """Converts to whole numbers within the limits of the wire format; unknown ones become 0."""
     fields = np.nan_to_num(amounts.astype(np.float64), nan=0.0)
     return np.clip(fields, 0, largest).astype(np.int64)
 
 
 def _seconds(instants: NDArray[np.datetime64]) -> IntArray:
-    """Seconds since 1970, UTC."""
+    """Converts instants to seconds since 1970, UTC."""
     known = ~np.isnat(instants)
     return np.where(known, instants.astype("<M8[s]").astype(np.int64), 0)
 
@@ -138,7 +138,7 @@ class Subscription:
         return len(self.tokens)
 
     def apply_command(self, text: str) -> None:
-        """Follow a command of the client. CommandError when it is none, or asks for too much."""
+        """Applies a command of the client. CommandError when it is none, or asks for too much."""
         try:
             command = msgspec.json.decode(text, type=_Command)
             match command.action:
@@ -155,20 +155,20 @@ class Subscription:
             raise CommandError(f"invalid message: {error}") from None
 
     def take_unsent(self) -> IntArray:
-        """Tokens that wait for their first packet, or for the first in another mode."""
+        """Returns tokens that wait for their first packet, or for the first in another mode."""
         fresh = self.tokens[self._unsent]
         self._unsent[:] = False
         return fresh
 
     def mark_sent(self, ticks: RecordArray) -> RecordArray:
-        """The ticks in their modes; from now on they count as sent."""
+        """Returns the ticks in their modes; from now on they count as sent."""
         places = np.searchsorted(self.tokens, ticks["token"])
         self._sent[places] = _price_and_volume(ticks)
         ticks["mode"] = self._modes[places]
         return ticks
 
     def changed_since_sent(self, ticks: RecordArray) -> RecordArray:
-        """The ticks whose price or volume differs from what was sent last."""
+        """Returns the ticks whose price or volume differs from what was sent last."""
         places = np.searchsorted(self.tokens, ticks["token"])
         changed: RecordArray = ticks[(self._sent[places] != _price_and_volume(ticks)).any(axis=1)]
         return changed
@@ -190,7 +190,7 @@ class Subscription:
         self._sent, self._unsent = self._sent[kept], self._unsent[kept]
 
     def _set_mode(self, mode: TickerMode, tokens: IntArray) -> None:
-        """Tokens that are not followed are left alone."""
+        """Sets the mode of tokens; those that are not followed are passed over."""
         meant = np.isin(self.tokens, tokens)
         self._modes[meant] = MODES.index(mode)
         self._unsent |= meant
@@ -227,11 +227,11 @@ class SandboxTicker:
         self._connections: set[_ClientConnection] = set()
 
     def __len__(self) -> int:
-        """How many connections are open."""
+        """Returns how many connections are open."""
         return len(self._connections)
 
     async def connect(self, request: web.Request, ready: PrepareMarket) -> web.WebSocketResponse:
-        """Serve one connection until it ends. ApiError for an expired token or too many connections."""
+        """Serves one connection until it ends. ApiError for an expired token or too many connections."""
         credentials = (request.query.get("api_key", ""), request.query.get("access_token", ""))
         if not self.is_valid_token(credentials):
             raise ApiError("TokenException", "Incorrect `api_key` or `access_token`.")
@@ -243,21 +243,21 @@ class SandboxTicker:
         return connection.socket
 
     def send_message(self, message: TickerMessage) -> int:
-        """Send a text frame to every client; gives their number."""
+        """Sends a text frame to every client; returns their number."""
         for connection in self._connections:
             connection.send_message(message)
         return len(self)
 
     async def close(self, _: object = None) -> None:
-        """Close all connections."""
+        """Closes all connections."""
         await asyncio.gather(*(connection.close(WSCloseCode.GOING_AWAY) for connection in self._connections))
 
     def is_valid_token(self, credentials: tuple[str, str]) -> bool:
-        """Whether these, key and access token, are alive now."""
+        """Returns whether key and access token are valid now."""
         return self._account.is_valid_token(*credentials, self._clock.now())
 
     async def ticks(self, tokens: IntArray, ready: PrepareMarket, *, resting: bool) -> RecordArray:
-        """Current ticks of these, in mode full, with the injected faults."""
+        """Returns current ticks of these, in mode full, with the injected faults."""
         at = await ready(self._clock.now())
         if resting:
             found = await asyncio.to_thread(self._market.ticks, tokens, at, resting=True)
@@ -290,7 +290,7 @@ class _ClientConnection:
         self._sent_s = time.monotonic()
 
     async def serve(self, request: web.Request) -> None:
-        """Read and write side by side; whichever ends first ends the other."""
+        """Reads and writes at the same time; whichever ends first ends the other."""
         await self.socket.prepare(request)
         writing = asyncio.create_task(self._write(request), name="sandbox ticker")
         try:
@@ -330,7 +330,7 @@ class _ClientConnection:
             await self._send_changes()
 
     async def _next_command(self, within_s: float) -> str | TickerMessage | None:
-        """The next command of the client, or text to say, if one comes in time."""
+        """Returns the next command of the client, or a text to send, if one comes in time."""
         try:
             return self._commands.get_nowait()
         except asyncio.QueueEmpty:
@@ -341,7 +341,7 @@ class _ClientConnection:
             return None
 
     async def _handle_command(self, order: str | TickerMessage) -> None:
-        """Apply a command and send its ticks at once, unless another command is pending."""
+        """Applies a command and sends its ticks at once, unless another command is pending."""
         if isinstance(order, TickerMessage):
             return await self._send_text(order)
         try:
@@ -367,7 +367,7 @@ class _ClientConnection:
         await self._send(msgspec.json.encode(message).decode())
 
     async def _send(self, frame: bytes | str) -> None:
-        """Send the frame, unless a fault happens to it. CutError when that ends the connection."""
+        """Sends the frame, with its fault if it has one. ConnectionCutError when that ends the connection."""
         drawn = self._ticker.faults.next_frame_fault()
         match drawn and drawn[0]:
             case TickerFault.MUTE:

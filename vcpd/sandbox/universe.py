@@ -49,7 +49,7 @@ class ShareSplit(NamedTuple):
 
 
 def find_splits(close: FloatArray, may_split: BoolArray) -> tuple[ShareSplit, ...]:
-    """A name's splits in order; `close` (m,) as if never split, decided by the close of the eve."""
+    """Returns a share's splits in order, each decided by the close before; `close` (m,) as if never split."""
     splits: list[ShareSplit] = []
     divided = 1
     for ex in (np.flatnonzero(may_split[1:]) + 1).tolist():
@@ -64,7 +64,7 @@ def find_splits(close: FloatArray, may_split: BoolArray) -> tuple[ShareSplit, ..
 
 
 def split_divisors(splits: tuple[ShareSplit, ...], session_count: int) -> FloatArray:
-    """What the never-split price is divided by in each session, shape (m,)."""
+    """Returns the divisor of the unsplit price in each session, shape (m,)."""
     divided = np.ones(session_count)
     for split in splits:
         divided[split.ex :] *= split.ratio
@@ -73,7 +73,7 @@ def split_divisors(splits: tuple[ShareSplit, ...], session_count: int) -> FloatA
 
 @dataclass(frozen=True, slots=True)
 class SimulatedSymbol:
-    """One row of the tape; sessions are numbered from the epoch."""
+    """One row of the price table; sessions are numbered from the epoch."""
 
     listing: MarketListing
     number: int
@@ -87,7 +87,7 @@ class SimulatedSymbol:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SimulatedUniverse:
-    """Names and what they traded; column c of the tape is session number `offset` + c."""
+    """Shares and what they traded; column c of the price table is session number `offset` + c."""
 
     sessions: DateArray  # all, from the epoch on
     offset: int
@@ -101,7 +101,7 @@ class SimulatedUniverse:
 def build_universe(
     settings: SandboxSettings, calendar: TradingCalendar, first: date, horizon: date
 ) -> SimulatedUniverse:
-    """Every session of [first, horizon]; about 1.5 ms a name."""
+    """Generates every session of [first, horizon]; about 1.5 ms for each share."""
     sessions = calendar.sessions(EPOCH, horizon)
     offset = int(np.searchsorted(sessions, np.datetime64(first, "D")))
     factors = draw_factors(settings.seed, len(sessions))
@@ -130,7 +130,7 @@ def newcomer_count(settings: SandboxSettings) -> int:
 
 
 def _companies(settings: SandboxSettings) -> Iterator[SimulatedSymbol]:
-    """The old names, ordinary ones and leaders in a fixed mixture."""
+    """Generates the companies of the first day, ordinary ones and leaders in a fixed mixture."""
     for number in range(settings.symbols - newcomer_count(settings)):
         listing = MarketListing((FIRST_COMPANY_TOKEN + number) << 8 | 1, *company(number))
         leader = int(number * settings.leader_share)
@@ -141,7 +141,7 @@ def _companies(settings: SandboxSettings) -> Iterator[SimulatedSymbol]:
 
 
 def _newcomers(settings: SandboxSettings, offset: int, session_count: int) -> Iterator[SimulatedSymbol]:
-    """Names listed one after the other for ever, so that a fixed count of them is young on any day."""
+    """Generates companies that are listed one after the other, so that on any day equally many are young."""
     if not (count := newcomer_count(settings)):
         return
     every = NEWCOMER_SESSIONS / count
@@ -152,7 +152,7 @@ def _newcomers(settings: SandboxSettings, offset: int, session_count: int) -> It
 
 
 def _blocks(names: list[SimulatedSymbol]) -> Iterator[list[SimulatedSymbol]]:
-    """Names of one kind at a time, few enough to keep the arrays small."""
+    """Yields companies of one kind at a time, few enough to keep the arrays small."""
     for kind in (LEADER, "ordinary", "newcomer"):
         of_kind = [name for name in names if name.kind == kind]
         for start in range(0, len(of_kind), BLOCK_ROWS):
@@ -166,7 +166,7 @@ def _write_block(
     prices: PriceTable,
     first_row: int,
 ) -> list[SimulatedSymbol]:
-    """Draw the block's paths, split them, write them; gives the names with what was decided."""
+    """Draws the block's paths, splits and writes them; returns the companies with what was decided."""
     numbers = np.array([name.number for name in block])
     if block[0].leader is None:
         bases: list[tuple[PlannedBase, ...]] = [()] * len(block)
@@ -198,7 +198,7 @@ def _leader_block_paths(
 
 
 def _index_paths(seed: int, factors: MarketFactors) -> PricePaths:
-    """NIFTY 50 by the market alone; NIFTY 500 by market and sectors. Indices trade no shares."""
+    """Draws NIFTY 50 by the market alone, NIFTY 500 by market and sectors. Indices trade no shares."""
     moves = np.stack([factors.market, factors.market + factors.sectors.mean(axis=0)])
     close = np.array(INDEX_START)[:, None] * np.exp(np.cumsum(moves, axis=1))
     before = np.concatenate([close[:, :1], close[:, :-1]], axis=1)
@@ -215,7 +215,7 @@ def _index_paths(seed: int, factors: MarketFactors) -> PricePaths:
 def _mark_absences(
     settings: SandboxSettings, names: list[SimulatedSymbol], prices: PriceTable, offset: int
 ) -> None:
-    """No bars before the listing, after the end of it, and while trading is suspended."""
+    """Removes bars before the listing, after its end, and while trading is suspended."""
     end = offset + prices.traded.shape[1]
     chances = unit_hash(np.array([name.listing.token for name in names]), hash_salt(settings.seed, "halt", 0))
     for row, name in enumerate(names):
@@ -226,7 +226,7 @@ def _mark_absences(
 
 
 def _suspensions(seed: int, number: int, session_count: int) -> BoolArray:
-    """Stretches of 10 to 59 sessions, one or two years apart, for ever."""
+    """Yields suspensions of 10 to 59 sessions, one or two years apart, without end."""
     random = random_stream(seed, "suspension", number)
     suspended = np.zeros(session_count, np.bool_)
     position = int(random.integers(0, 400))

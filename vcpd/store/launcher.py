@@ -34,7 +34,7 @@ def _check_result(result: int, what: str) -> None:
 
 
 def enter_namespace(user_id: int, group_id: int) -> None:
-    """Be USER_ID inside a new user namespace; outside, files are still written as the caller."""
+    """Becomes USER_ID inside a new user namespace; outside, files are still written as the caller."""
     outside_user, outside_group = os.geteuid(), os.getegid()
     _check_result(_libc().unshare(CLONE_NEWUSER), "no user namespace")
     Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
@@ -49,7 +49,7 @@ def switch_user(user_id: int, group_id: int) -> None:
 
 
 def switch_user_keep_read_capability(user_id: int, group_id: int) -> None:
-    """Become USER_ID but keep CAP_DAC_READ_SEARCH across exec, as an ambient capability."""
+    """Becomes USER_ID but keeps CAP_DAC_READ_SEARCH across exec, as an ambient capability."""
     library = _libc()
     _check_result(library.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "cannot keep capabilities")
     switch_user(user_id, group_id)
@@ -62,7 +62,7 @@ def switch_user_keep_read_capability(user_id: int, group_id: int) -> None:
 
 
 def exit_with_parent(parent_pid: int) -> None:
-    """Ask the kernel for SIGINT when the parent is gone; last before exec, since a new identity clears it."""
+    """Asks the kernel for SIGINT when the parent is gone; last before exec: a new identity clears it."""
     if sys.platform == "linux":
         _check_result(_libc().prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0), "no parent-death signal")
     if os.getppid() != parent_pid:
