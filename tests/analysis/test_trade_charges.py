@@ -6,7 +6,7 @@ import pytest
 
 from vcpd.analysis.costs import CostSettings, DeliveryRates, with_charges
 from vcpd.analysis.journal import keep_journal
-from vcpd.analysis.trade_statistics import TradeColumns, trade_statistics
+from vcpd.analysis.trade_statistics import TradeColumns
 from vcpd.domain.portfolio import ClosedTrade
 
 BOUGHT, SOLD = date(2025, 1, 2), date(2025, 3, 3)
@@ -72,7 +72,7 @@ def test_charges_of_an_unknown_purchase_are_not_known() -> None:
     found = with_charges([trade(opened=None), trade(number=2)], SIMPLE)
     assert found[0].charges is None
     assert found[1].charges is not None
-    statistics = trade_statistics(found)
+    statistics = TradeColumns(found).statistics()
     assert (statistics.net_profit, statistics.net_mean_r) == (None, None)
     assert with_charges([], SIMPLE) == []
 

@@ -18,7 +18,6 @@ from vcpd.analysis.trade_statistics import (
     longest_run,
     mean_interval,
     tax_classes,
-    trade_statistics,
 )
 from vcpd.domain.portfolio import ClosedTrade
 
@@ -42,7 +41,7 @@ def trade(result_r: float | None, *, days: int = 10, number: int = 1) -> ClosedT
 
 @given(st.lists(st.floats(-3, 10), min_size=1, max_size=30))
 def test_they_agree_with_plain_arithmetic(results: list[float]) -> None:
-    found = trade_statistics([trade(result, number=at) for at, result in enumerate(results)])
+    found = TradeColumns([trade(result, number=at) for at, result in enumerate(results)]).statistics()
     assert (found.trades, found.with_r) == (len(results), len(results))
     assert found.mean_r == pytest.approx(statistics.fmean(results), abs=1e-9)
     assert found.median_r == pytest.approx(statistics.median(results), abs=1e-9, rel=0)
@@ -51,7 +50,7 @@ def test_they_agree_with_plain_arithmetic(results: list[float]) -> None:
 
 
 def test_unknown_risk_counts_for_profit_but_not_for_r() -> None:
-    found = trade_statistics([trade(2.0), trade(None), trade(-1.0)])
+    found = TradeColumns([trade(2.0), trade(None), trade(-1.0)]).statistics()
     assert (found.trades, found.with_r) == (3, 2)
     assert found.mean_r == pytest.approx(0.5)
     assert found.won_pct == pytest.approx(200 / 3)
@@ -60,7 +59,7 @@ def test_unknown_risk_counts_for_profit_but_not_for_r() -> None:
 
 
 def test_of_nothing_nothing_is_known() -> None:
-    found = trade_statistics([])
+    found = TradeColumns([]).statistics()
     assert (found.trades, found.profit, found.won_pct, found.mean_r, found.low_r) == (0, 0, None, None, None)
     assert (found.longest_wins, found.longest_losses) == (0, 0)
 
@@ -138,4 +137,4 @@ def test_columns_are_those_of_each_trade() -> None:
 @given(st.permutations(range(6)))
 def test_streaks_follow_the_order_of_the_sales(order: list[int]) -> None:
     trades = [trade(result, days=at) for at, result in enumerate((1.0, 1.0, -1.0, 1.0, 1.0, 1.0))]
-    assert trade_statistics([trades[at] for at in order]).longest_wins == 3
+    assert TradeColumns([trades[at] for at in order]).statistics().longest_wins == 3

@@ -100,11 +100,6 @@ class TradeColumns:
         )
 
 
-def trade_statistics(trades: Sequence[ClosedTrade]) -> TradeStatistics:
-    """The statistics of the given trades, in any order."""
-    return TradeColumns(trades).statistics()
-
-
 def _columns(trades: Sequence[ClosedTrade]) -> FloatArray:
     """(8, n): shares, entry, exit, stop, charges, days held, day of sale, number; NaN where unknown."""
     rows = []

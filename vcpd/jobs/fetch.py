@@ -28,6 +28,7 @@ from vcpd.domain.quality_rules import (
     check_rows,
     check_table,
     compare_histories,
+    restated_sessions,
 )
 from vcpd.domain.runs import Progress
 from vcpd.jobs.gaps import BarFinality, Gap
@@ -333,13 +334,12 @@ def _fetched_bars(
 
 def _restated_sessions(stored: BarSeries, fetched: BarSeries, last_final: date) -> DateArray:
     """Final sessions whose prices changed, and provisional sessions that the market no longer has."""
-    final = BarSeries(stored.symbol, stored.records[~stored.provisional])
     provisional = stored.until(last_final)
     provisional_sessions = provisional.sessions[provisional.provisional]
     missing = (
         np.setdiff1d(provisional_sessions, fetched.sessions) if len(fetched) else provisional_sessions[:0]
     )
-    return np.sort(np.concatenate([compare_histories(final, fetched).price_changed, missing]))
+    return np.sort(np.concatenate([restated_sessions(stored, fetched), missing]))
 
 
 def _with_changes(bars: FetchedBars, stored: BarSeries, last_final: date) -> FetchedBars:
