@@ -58,14 +58,14 @@ class CellGrid:
         return math.prod(len(axis) for axis in self.axes)
 
     def cell(self, number: int, values: tuple[object, ...]) -> StudyCell:
-        """The cell of one value of each axis."""
+        """Returns the cell of one value of each axis."""
         setting, entry, stop, exit_rule, holding, portfolio = values
         rules = TradeRules(entry, stop, exit_rule, holding)  # type: ignore[arg-type]
         key = TradeSetKey(setting, rules)  # type: ignore[arg-type]
         return StudyCell(number, key, portfolio, self._coordinates(key, portfolio))  # type: ignore[arg-type]
 
     def _coordinates(self, key: TradeSetKey, portfolio: PortfolioRules) -> dict[str, float | str]:
-        """By axis, the value of a cell; an axis with one value is left out."""
+        """Returns the value of a cell by axis; an axis with one value is left out."""
         thresholds, rules, plan = self.plan.settings[key.setting], key.rules, self.plan
         choices = (
             ("entry", rules.entry.value, len(plan.entry)),
@@ -80,7 +80,7 @@ class CellGrid:
         return {**screened, **{name: value for name, value, count in choices if count > 1}}
 
     def combinations(self) -> Iterable[tuple[object, ...]]:
-        """All of them, or the plan's sample without repetition, in the order of the axes."""
+        """Yields all combinations, or the plan's sample without repetition, in the order of the axes."""
         if self.plan.search == "grid" or self.size <= self.plan.cells:
             return product(*self.axes)
         random = np.random.default_rng(self.plan.seed)
@@ -91,7 +91,7 @@ class CellGrid:
 
 
 def study_cells(plan: StudyPlan) -> tuple[StudyCell, ...]:
-    """The cells of the plan. BadInputError where a grid has more than can be judged."""
+    """Returns the cells of the plan. BadInputError where a grid has more than can be judged."""
     grid = CellGrid(plan)
     if plan.search == "grid" and grid.size > MAX_CELLS:
         raise BadInputError(
@@ -102,5 +102,5 @@ def study_cells(plan: StudyPlan) -> tuple[StudyCell, ...]:
 
 
 def trade_sets(cells: Iterable[StudyCell]) -> tuple[TradeSetKey, ...]:
-    """The distinct sets of trades that the cells need, ordered so that what is shared stands together."""
+    """Returns the distinct sets of trades that the cells need; those that share work stand together."""
     return tuple(sorted({cell.trades for cell in cells}))

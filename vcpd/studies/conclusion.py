@@ -15,7 +15,7 @@ NO_ESTIMATE: Final = MeanEstimate(trades=0, mean_r=None, low_r=None, high_r=None
 
 
 def conclusions(result: StudyResult, validation: Validation, interval_pct: float) -> tuple[str, str]:
-    """What may be concluded, and what may not."""
+    """States what may be concluded, and what may not."""
     best = next((cell for cell in result.cells if cell.number == validation.cell), None)
     if best is None:
         return (
@@ -26,7 +26,7 @@ def conclusions(result: StudyResult, validation: Validation, interval_pct: float
 
 
 def _may(best: CellFigures, validation: Validation, interval_pct: float) -> str:
-    """The result outside of the training, and against placebos."""
+    """States the result outside of the training, and against placebos."""
     forward = validation.walk_forward
     tested = NO_ESTIMATE if forward is None else forward.tested
     gained = _outcome(tested, ("gained", "lost", "neither clearly gained nor clearly lost"))
@@ -45,7 +45,7 @@ def _same_session(placebos: Sequence[PlaceboDifference]) -> MeanEstimate:
 
 
 def _outcome(estimate: MeanEstimate, words: tuple[str, str, str]) -> str:
-    """The first word where the whole interval is above zero, the second where it is below, else the third."""
+    """Returns the first word for an interval above zero, the second for one below, else the third."""
     above, below, neither = words
     return above if estimate.is_above_zero else below if estimate.is_below_zero else neither
 
@@ -59,7 +59,7 @@ def _interval(estimate: MeanEstimate, interval_pct: float) -> str:
 
 
 def _may_not(result: StudyResult, best: CellFigures, validation: Validation) -> str:
-    """Every reason why the best cell's own figures are too good."""
+    """States every reason why the best cell's own figures are too good."""
     reasons = [f"it is the best of {validation.trials:,} cells that were tried"]
     if validation.deflated_sharpe is not None and validation.deflated_sharpe < LEAST_DEFLATED:
         reasons.append(

@@ -24,7 +24,7 @@ class Purchase(NamedTuple):
 
 
 def purchases_of(followed: FollowedBases, kind: EntryKind, fills: FillRules) -> list[Purchase]:
-    """The purchases of one entry kind in the order of their bars; two of one bar are one."""
+    """Returns the purchases of one entry kind in the order of their bars; two of one bar are one."""
     bars = followed.bars
     buyable = buyable_bars(bars, kind, fills, followed.tick_size)
     found = {
@@ -41,7 +41,7 @@ def purchases_of(followed: FollowedBases, kind: EntryKind, fills: FillRules) -> 
 
 
 def _bought(followed: FollowedBases) -> Iterator[Breakout]:
-    """Breakouts of bases that were setups, whose close lies inside the buy zone."""
+    """Yields breakouts of bases that were setups, whose close lies inside the buy zone."""
     close = followed.bars.close
     return (
         breakout
@@ -56,7 +56,7 @@ def _at_close(followed: FollowedBases) -> Iterator[Purchase]:
 
 
 def _at_next_open(followed: FollowedBases) -> Iterator[Purchase]:
-    """An open beyond the buy zone is not bought."""
+    """Buys at the next open; one beyond the buy zone is not bought."""
     opened = followed.bars.open
     for breakout in _bought(followed):
         at = breakout.at + 1
@@ -65,7 +65,7 @@ def _at_next_open(followed: FollowedBases) -> Iterator[Purchase]:
 
 
 def _at_stop_order(followed: FollowedBases) -> Iterator[Purchase]:
-    """Filled at the trigger, or at the open where that is higher; beyond the buy zone it is cancelled."""
+    """Buys at the trigger, or at a higher open; beyond the buy zone the order is cancelled."""
     for order in followed.orders:
         price = max(order.trigger, followed.bars.open.item(order.bar + 1))
         if price <= order.levels.zone_end:

@@ -53,7 +53,7 @@ def _stop_prices(window: TradeWindow, rule: StopRule, max_stop_pct: float) -> Fl
 def trade_ends(
     window: TradeWindow, stops: FloatArray, rule: ExitRule, sessions: int, *, better: bool = False
 ) -> TradeEnds:
-    """The ends of all purchases under one exit, held for at most `sessions` after the purchase's bar.
+    """Ends all purchases under one exit, held for at most `sessions` after the purchase's bar.
 
     With `better`, the better order of prices inside a bar counts.
     """
@@ -86,7 +86,7 @@ def _stop_levels(window: TradeWindow, stops: FloatArray, rule: ExitRule) -> Floa
 def _half_ends(
     window: TradeWindow, stops: FloatArray, levels: FloatArray, rule: ExitRule, *, better: bool
 ) -> TradeEnds:
-    """Half is sold at the target where it comes before the stop; the rest then has its stop at the entry."""
+    """Sells half at the target where it comes before the stop; the rest then has its stop at the entry."""
     first = _ends(window, levels, rule, _targets(window, stops, rule), better=better)
     reached = first.at_target
     later = np.arange(levels.shape[1])[None, :] > first.touched[:, None]
@@ -105,7 +105,7 @@ def _half_ends(
 def _ends(
     window: TradeWindow, levels: FloatArray, rule: ExitRule, targets: FloatArray, *, better: bool
 ) -> TradeEnds:
-    """The first of: an order at the open, the stop, the target, the close of the last bar that is held."""
+    """Ends each trade by the first of: order at the open, stop, target, close of the last bar held."""
     n, m = window.low.shape
     rows = np.arange(n)
     stop_hit = window.low <= levels
@@ -130,7 +130,7 @@ def _ends(
 
 
 def _touches_in_entry_bar(window: TradeWindow, stop_hit: BoolArray) -> BoolArray:
-    """Purchases inside a bar which also touches the stop: it may have done so before the purchase."""
+    """Marks purchases inside a bar that also touches the stop: it may have done so before the purchase."""
     if window.first_bar or not stop_hit.shape[1]:
         return np.zeros(len(stop_hit), np.bool_)
     touched: BoolArray = stop_hit[:, 0] & (window.open[:, 0] < window.entry)
@@ -191,7 +191,7 @@ def _prices(
 def _deferred(
     window: TradeWindow, at: IntArray, price: FloatArray, at_close: BoolArray
 ) -> tuple[IntArray, FloatArray]:
-    """Sales that their bar does not fill happen at the open of the next that does, else at the last close."""
+    """Moves sales that their bar does not fill to the open of the next that does, else to the last close."""
     n, m = window.low.shape
     if not m:
         return at, price

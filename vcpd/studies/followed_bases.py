@@ -60,7 +60,7 @@ class _Key(NamedTuple):
 
     @classmethod
     def of(cls, past: HistoryWindow, held: IntArray) -> "_Key":
-        """The key of a window whose gates all hold in the slots `held`."""
+        """Returns the key of a window whose gates all hold in the slots `held`."""
         thresholds = msgspec.structs.replace(past.symbol_context.thresholds, **AS_SHIPPED)
         columns: tuple[Any, ...] = past.chains[1:]
         chains = tuple(column[held].tobytes() for column in columns)
@@ -83,7 +83,7 @@ class FollowedBasesCache:
         self.followed = 0
 
     def follow(self, past: HistoryWindow) -> FollowedBases:
-        """Every base of the window from its first bar to its last. `past` is always of the same bars."""
+        """Follows every base of the window from first to last bar. `past` is always of the same bars."""
         held = np.flatnonzero(past.holds)
         if not len(held):
             return FollowedBases(past.symbol_context.bars, past.symbol_context.tick)
@@ -107,7 +107,7 @@ def _allowed(flags: TrendFlags) -> IntArray:
 
 
 def _follow(past: HistoryWindow, flags: TrendFlags) -> tuple[IntArray, FollowedBases]:
-    """The bars at which a base was live or found, and what became of all bases."""
+    """Returns the bars at which a base was live or found, and what became of all bases."""
     context, trackers = past.symbol_context, BaseTrackers(past.symbol_context)
     orders: list[WaitingOrder] = []
     seen: set[tuple[int, int]] = set()
@@ -124,7 +124,7 @@ def _follow(past: HistoryWindow, flags: TrendFlags) -> tuple[IntArray, FollowedB
 def _touched_order(
     tracked: Sequence[BaseTracker], t: int, bars: Bars, tick: float, seen: set[tuple[int, int]]
 ) -> Iterator[WaitingOrder]:
-    """The order of the base that is a setup after bar t, if the next bar touches it; once in a chapter."""
+    """Returns the order of the setup after bar t, if the next bar touches it; once in a chapter."""
     if t + 1 >= len(bars.close):
         return
     for tracker in tracked:

@@ -23,7 +23,7 @@ LEAST_BLOCKS: Final = 4
 
 
 def expected_best_sharpe(spread: float, trials: int) -> float:
-    """The Sharpe ratio of the best of `trials` worthless cells, whose ratios deviate by `spread`."""
+    """Returns the Sharpe ratio of the best of `trials` worthless cells, whose ratios deviate by `spread`."""
     if trials < 2:
         return 0.0
     normal = NormalDist()
@@ -32,7 +32,7 @@ def expected_best_sharpe(spread: float, trials: int) -> float:
 
 
 def deflated_sharpe(returns: FloatArray, spread: float, trials: int) -> float | None:
-    """The probability, from the best cell's returns (months,); None where they do not vary."""
+    """Returns the probability from the best cell's returns (months,); None where they do not vary."""
     months, ratio = len(returns), sharpe_ratio(returns)
     if months < LEAST_MONTHS_PER_BLOCK * LEAST_BLOCKS or not returns.std():
         return None
@@ -42,7 +42,7 @@ def deflated_sharpe(returns: FloatArray, spread: float, trials: int) -> float | 
 
 
 def probability_above(benchmark: float, ratio: float, count: int, shape: tuple[float, float]) -> float:
-    """The probability that the true Sharpe ratio exceeds `benchmark`, from `count` returns.
+    """Returns the probability that the true Sharpe ratio exceeds `benchmark`, from `count` returns.
 
     `shape` is their skewness and kurtosis (3 for normal ones).
     """
@@ -52,7 +52,7 @@ def probability_above(benchmark: float, ratio: float, count: int, shape: tuple[f
 
 
 def sharpe_spread(returns: FloatArray) -> float:
-    """The standard deviation of the cells' Sharpe ratios, from returns (months, n)."""
+    """Returns the standard deviation of the cells' Sharpe ratios, from returns (months, n)."""
     ratios = _ratios(returns.sum(axis=0), (returns**2).sum(axis=0), len(returns))
     return float(ratios.std(ddof=1)) if len(ratios) > 1 else 0.0
 
@@ -85,7 +85,7 @@ def _halves(blocks: int) -> FloatArray:
 
 
 def _ratios(sums: FloatArray, squares: FloatArray, counts: FloatArray | int) -> FloatArray:
-    """Sharpe ratios from sums of returns and of their squares; 0 where returns do not vary."""
+    """Computes Sharpe ratios from sums of returns and of their squares; 0 where returns do not vary."""
     means = sums / counts
     variance = np.maximum(squares / counts - means**2, 0.0) * counts / (counts - 1)
     varies = variance > 1e-18

@@ -34,7 +34,7 @@ class PlateauMap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plateau_maps(cells: Sequence[CellFigures]) -> list[PlateauMap]:
-    """A map for each pair of axes with several numbers, in the order of the axes.
+    """Returns a map for each pair of axes with several numbers, in the order of the axes.
 
     The numbers of one kind of stop or exit are an axis too: `stop percent` of the stops "percent 5" and
     "percent 8". Two kinds of the same stop never stand in one cell and have no map.
@@ -92,7 +92,7 @@ def _values(cells: Sequence[_NumberedCell], name: str) -> list[float]:
 
 
 def _mean(cells: Sequence[_NumberedCell], place: Mapping[str, float]) -> float | None:
-    """The mean over the trades of all cells at one place."""
+    """Returns the mean over the trades of all cells at one place."""
     found = [
         (cell.trades, cell.mean_after_r)
         for cell in cells
@@ -116,7 +116,7 @@ def _peak(means: Sequence[Sequence[float | None]]) -> tuple[int, int] | None:
 
 
 def is_lone_peak(means: Sequence[Sequence[float | None]], peak: tuple[int, int]) -> bool:
-    """Whether the neighbours of a gain reach less than half of it on average; a loss has no peak."""
+    """Returns whether the neighbours of a gain reach less than half of it on average; a loss has no peak."""
     row, column = peak
     top = means[row][column]
     around = [

@@ -40,7 +40,7 @@ class Account(NamedTuple):
 
     @property
     def drawdown_pct(self) -> float:
-        """The deepest fall from a former height, in percent of it."""
+        """Returns the deepest fall from a former high, in percent of it."""
         return float(np.max(drawdowns_pct(self.values), initial=0.0))
 
     def monthly_returns(self, ends: IntArray) -> FloatArray:
@@ -69,7 +69,7 @@ class _OpenPositions:
         self.heat, self.value = self.heat + risk, self.value + value
 
     def close_before(self, column: int, changes: FloatArray) -> float:
-        """Sell everything whose sale came before `column`; gives the profit, which `changes` notes by day."""
+        """Sells all that was sold before `column`; returns the profit, which `changes` notes by day."""
         profit = 0.0
         while self.sales and self.sales[0][0] < column:
             at, _, risk, value, gained = heappop(self.sales)
@@ -79,7 +79,7 @@ class _OpenPositions:
 
 
 def simulate_account(trades: PortfolioTrades, rules: PortfolioRules, n_sessions: int) -> Account:
-    """The account that takes the trades under the caps, over all sessions of the panel."""
+    """Simulates an account that takes the trades under the caps, over all sessions of the panel."""
     changes, equity, taken = np.zeros(n_sessions), 1.0, 0
     held = _OpenPositions()
     columns = (

@@ -116,13 +116,13 @@ async def run_study(
 def judged_tables(
     tables: Mapping[TradeSetKey, TradeTable], axis: MonthAxis, plan: StudyPlan, costs: CostSettings
 ) -> dict[TradeSetKey, JudgedTrades]:
-    """The trades that count on the months of `axis`, with the costs of the plan's first way of sizing."""
+    """Judges the trades on the months of `axis`, with the costs of the plan's first way of sizing."""
     risked = plan.portfolio.equity * plan.portfolio.risk_pct[0] / PERCENT
     return {key: judge_trades(table, key.rules, axis, risked, costs) for key, table in tables.items()}
 
 
 def span_columns(panel: Panel, plan: StudyPlan) -> tuple[int, int]:
-    """The first column of the span and the one after its last. BadInputError where it has no session."""
+    """Returns the span's first column and the one after its last. BadInputError where it has no session."""
     first, stop = 0, len(panel.sessions)
     if plan.first is not None:
         first = int(np.searchsorted(panel.sessions, np.datetime64(plan.first, "D")))
@@ -136,7 +136,7 @@ def span_columns(panel: Panel, plan: StudyPlan) -> tuple[int, int]:
 
 
 def compared_months(panel: Panel, plan: StudyPlan) -> MonthAxis:
-    """The months on which cells are compared: the span without its sealed months."""
+    """Returns the months on which cells are compared: the span without its sealed months."""
     first, stop = span_columns(panel, plan)
     sealed = plan.validation.sealed_months
     if sealed:
@@ -150,7 +150,7 @@ def compared_months(panel: Panel, plan: StudyPlan) -> MonthAxis:
 
 
 def sealed_months(panel: Panel, plan: StudyPlan) -> MonthAxis | None:
-    """The sealed months of the span; None where the plan seals none."""
+    """Returns the sealed months of the span; None where the plan seals none."""
     _, stop = span_columns(panel, plan)
     first = compared_months(panel, plan).stop
     return MonthAxis.of(panel.sessions, first, stop) if first < stop else None
@@ -177,17 +177,17 @@ def _result(
 
 
 def ranked_cells(cells: Sequence[CellFigures]) -> list[CellFigures]:
-    """The cells by falling Sharpe ratio, of equal ones the first of the plan first."""
+    """Sorts the cells by falling Sharpe ratio, of equal ones the first of the plan first."""
     return sorted(cells, key=lambda cell: (-cell.sharpe, cell.number))
 
 
 def best_cell(cells: Sequence[CellFigures], least_trades: int) -> int | None:
-    """The number of the cell with the highest Sharpe ratio among those with enough trades."""
+    """Returns the number of the cell with the highest Sharpe ratio among those with enough trades."""
     return next((cell.number for cell in ranked_cells(cells) if cell.trades >= least_trades), None)
 
 
 def describe_universe(panel: Panel, left_out: list[LeftOutSymbol], plan: StudyPlan) -> StudyUniverse:
-    """How many symbols end before the file does: where hardly any does, it holds survivors only."""
+    """Counts the symbols that end before the file does: where hardly any does, it holds survivors only."""
     facts = plan.facts
     has_bar = ~np.isnan(panel.close)
     last_bars = np.where(has_bar.any(axis=1), panel.close.shape[1] - 1 - has_bar[:, ::-1].argmax(axis=1), 0)

@@ -54,13 +54,13 @@ class SymbolSearchCache:
 
 
 def _joined(before: ChainArrays, after: ChainArrays) -> ChainArrays:
-    """The chains of adjoining sessions as those of one window."""
+    """Joins the chains of adjoining sessions to those of one window."""
     pairs: Any = zip(before[1:], after[1:], strict=True)
     return ChainArrays(before.first, *(np.concatenate(pair) for pair in pairs))
 
 
 def _copied_from(chains: ChainArrays, first: int) -> ChainArrays:
-    """The part from bar `first` on; variants write into their chains, so it is a copy."""
+    """Copies the part from bar `first` on: variants write into their chains."""
     skipped = first - chains.first
     columns: Any = chains[1:]
     return ChainArrays(first, *(column[skipped:].copy() for column in columns))

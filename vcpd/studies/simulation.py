@@ -51,7 +51,7 @@ class SimulationParams(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def averages(self) -> tuple[int, ...]:
-        """The lengths of the moving averages that exits look at."""
+        """Returns the lengths of the moving averages that exits look at."""
         exits = {key.rules.exit for key in self.keys}
         return tuple(sorted({int(rule.value) for rule in exits if rule.kind is ExitKind.AVERAGE}))
 
@@ -74,7 +74,7 @@ def _unpack_simulation(packed: bytes) -> SimulationResult:
 
 
 def simulate_rows(panel: Panel, rows: range, parameters: SimulationParams) -> SimulationResult:
-    """Every set of trades over `rows` (a task of the workers)."""
+    """Simulates every set of trades over `rows` (a task of the workers)."""
     asked = BacktestParams(
         first=parameters.first,
         last=parameters.last,
@@ -101,7 +101,7 @@ def simulate_rows(panel: Panel, rows: range, parameters: SimulationParams) -> Si
 
 
 def _contexts(panel: Panel, settings: Sequence[Thresholds]) -> list[SessionContext]:
-    """A context for each; those whose bases are equally long share one work space."""
+    """Builds a context for each; those whose bases are equally long share one work space."""
     spaces: dict[int, BaseSearch] = {}
     found = []
     for thresholds in settings:
@@ -115,7 +115,7 @@ def _contexts(panel: Panel, settings: Sequence[Thresholds]) -> list[SessionConte
 def _follow_rows(
     panel: Panel, rows: Sequence[int], contexts: Mapping[int, SessionContext]
 ) -> tuple[Mapping[int, list[tuple[int, FollowedBases]]], int]:
-    """By setting, the followed bases of each row; and how many sessions were searched."""
+    """Returns by setting the followed bases of each row, and how many sessions were searched."""
     found: dict[int, list[tuple[int, FollowedBases]]] = defaultdict(list)
     searched = 0
     for row in rows:
@@ -154,7 +154,7 @@ def _setting_tables(
     parameters: SimulationParams,
     windows: _SharedWindows,
 ) -> Iterator[tuple[TradeSetKey, TradeTable]]:
-    """The trades of every key of one setting; entries that keys share are looked up once."""
+    """Simulates the trades of every key of one setting; entries that keys share are looked up once."""
     own = [key for key in parameters.keys if key.setting == setting]
     most_stop_pct = parameters.settings[setting].max_stop_pct
     for kind in sorted({key.rules.entry for key in own}):
@@ -169,7 +169,7 @@ def _setting_tables(
 def _symbol_purchases(
     panel: Panel, row: int, followed: FollowedBases, kind: EntryKind, parameters: SimulationParams
 ) -> SymbolPurchases:
-    """The purchases of a symbol inside the span and the universe."""
+    """Returns the purchases of a symbol inside the span and the universe."""
     bars = followed.bars
     kept = [
         purchase
@@ -188,13 +188,13 @@ def _is_in_span(panel: Panel, column: int, parameters: SimulationParams) -> bool
 
 
 def simulate_trades(window: TradeWindow, rules: TradeRules, max_stop_pct: float) -> TradeTable:
-    """The trades of one set; purchases whose stop would not lie below the entry are none."""
+    """Simulates the trades of one set; purchases whose stop would not lie below the entry are none."""
     stops = initial_stops(window, rules.stop, max_stop_pct)
     return trade_table(window, stops, rules)
 
 
 def trade_table(window: TradeWindow, stops: FloatArray, rules: TradeRules) -> TradeTable:
-    """The trades from given stops (n,), NaN where nothing is bought."""
+    """Simulates the trades from given stops (n,), NaN where nothing is bought."""
     worse = trade_ends(window, stops, rules.exit, rules.holding_sessions)
     better = worse.price
     if worse.ambiguous.any():

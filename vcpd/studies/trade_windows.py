@@ -40,7 +40,7 @@ class TradeWindow(NamedTuple):
     average_before: dict[int, FloatArray]  # by length, after the bar before
 
     def held_for(self, sessions: int) -> "TradeWindow":
-        """The same for trades held for at most `sessions`, with the bars that a sale may wait for.
+        """Returns the same for trades held for at most `sessions`, with the bars that a sale may wait for.
 
         Sessions in which the symbol has no bar count too: no bar stands later than a sale may wait.
         """
@@ -56,7 +56,7 @@ class TradeWindow(NamedTuple):
         return held.without(held.columns > (self.column + sessions + WAITING_SESSIONS)[:, None])
 
     def without(self, left_out: BoolArray) -> "TradeWindow":
-        """The same as if the symbols had ended before the bars marked in `left_out` (n, m)."""
+        """Returns the same as if the symbols had ended before the bars marked in `left_out` (n, m)."""
         if not left_out.any():
             return self
         return self._replace(
@@ -97,7 +97,7 @@ def trade_window(
     averages: Iterable[int],
     fills: FillRules,
 ) -> TradeWindow | None:
-    """The matrices of all purchases; None where there is none."""
+    """Builds the matrices of all purchases; None where there is none."""
     return stacked_windows(
         symbol_window(symbol, kind, most_sessions, tuple(averages), fills)
         for symbol in found
@@ -108,7 +108,7 @@ def trade_window(
 def symbol_window(
     symbol: SymbolPurchases, kind: EntryKind, most_sessions: int, averages: tuple[int, ...], fills: FillRules
 ) -> TradeWindow:
-    """The matrices of one symbol's purchases, of which there is at least one."""
+    """Builds the matrices of one symbol's purchases, of which there is at least one."""
     bars, first = symbol.bars, kind.first_bar
     at = np.array([purchase.bar for purchase in symbol.purchases])
     places = at[:, None] + np.arange(first, most_sessions + 1 + WAITING_SESSIONS)[None, :]
@@ -151,7 +151,7 @@ def _trailing_mean(sums: FloatArray, length: int) -> FloatArray:
 
 
 def stacked_windows(windows: Iterable[TradeWindow]) -> TradeWindow | None:
-    """The matrices of several symbols as one; None where there are none."""
+    """Joins the matrices of several symbols; None where there are none."""
     parts = list(windows)
     if not parts:
         return None

@@ -40,7 +40,7 @@ class TradeTable(msgspec.Struct, frozen=True):
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """All parts as one, in their order."""
+        """Concatenates the parts in their order."""
         return cls(*(b"".join(getattr(part, name) for part in parts) for name in FORMATS))
 
     def __len__(self) -> int:
@@ -106,5 +106,5 @@ class TradeTable(msgspec.Struct, frozen=True):
         return firsts
 
     def where(self, kept: BoolArray) -> Self:
-        """Only the trades marked in `kept` (n,)."""
+        """Returns only the trades marked in `kept` (n,)."""
         return type(self)(*(self._column(name)[kept].tobytes() for name in FORMATS))

@@ -47,7 +47,7 @@ class TrialRecord(msgspec.Struct, frozen=True):
     opened: tuple[OpenedSeal, ...] = ()
 
     def earlier_cells(self, bars: str, plan: str) -> int:
-        """Cells of other plans over the same bars; a plan that ran twice counts once."""
+        """Counts the cells of other plans over the same bars; a plan that ran twice counts once."""
         others = {study.plan: study.cells for study in self.studies if study.bars == bars}
         return sum(cells for name, cells in others.items() if name != plan)
 
@@ -62,7 +62,7 @@ class TrialRecord(msgspec.Struct, frozen=True):
 
 
 def read_record(folder: Path) -> TrialRecord:
-    """The folder's record, empty where there is none. BadInputError for a damaged one."""
+    """Reads the folder's record, empty where there is none. BadInputError for a damaged one."""
     path = folder / FILE_NAME
     try:
         return msgspec.json.decode(path.read_bytes(), type=TrialRecord)
@@ -75,7 +75,7 @@ def read_record(folder: Path) -> TrialRecord:
 
 
 def write_record(folder: Path, record: TrialRecord) -> None:
-    """Replace the folder's record. Raises UnavailableError where the disk is the reason."""
+    """Replaces the folder's record. Raises UnavailableError where the disk is the reason."""
     write_atomic(folder / FILE_NAME, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
 
 
@@ -88,7 +88,7 @@ def digest_of_bars(panel: Panel) -> str:
 
 
 def digest_of_plan(plan: StudyPlan) -> str:
-    """The same for the same values, however the file is written; lists of sectors only split trades."""
+    """Returns the same for the same values in any file; lists of sectors do not count: they split trades."""
     facts = msgspec.structs.replace(plan.facts, sectors_are_todays=False)
     plan = msgspec.structs.replace(plan, facts=facts)
     return hashlib.sha256(msgspec.json.encode(plan)).hexdigest()[:DIGEST_CHARACTERS]
