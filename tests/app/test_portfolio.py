@@ -21,7 +21,7 @@ from vcpd.core.errors import BadInputError
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import Panel, PanelReference
 from vcpd.domain.portfolio import Fill, Lot, Side
-from vcpd.jobs.position_judge import PositionJudge
+from vcpd.jobs.positions import PositionJudge
 
 NOW = datetime(2025, 7, 1, 2, 50, tzinfo=UTC)
 DAYS: list[date] = NSE.sessions(date(2025, 5, 1), SESSION).tolist()

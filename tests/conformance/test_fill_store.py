@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.positions import FakeFillStore, FakePositionReports
 from vcpd.domain.bars import BarSeries, BarTable
 from vcpd.domain.portfolio import CurvePoint, Fill, Lot, PositionTexts, Side
-from vcpd.jobs.position_judge import FillStore
+from vcpd.jobs.positions import FillStore
 from vcpd.ports import SessionSpan
 from vcpd.store.bars import PostgresBarStore
 from vcpd.store.database import Database

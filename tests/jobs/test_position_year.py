@@ -25,8 +25,7 @@ from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import build_panel
 from vcpd.domain.portfolio import CurvePoint, Fill, PositionTexts, Side
 from vcpd.domain.position_notes import CompanyNote, PurchaseNote
-from vcpd.jobs.position_judge import PositionJudge
-from vcpd.jobs.positions import Positions
+from vcpd.jobs.positions import PositionJudge, Positions
 
 pytestmark = pytest.mark.timeout(240)
 DAYS: Final[list[date]] = NSE.sessions(date(2024, 7, 1), SESSION).tolist()

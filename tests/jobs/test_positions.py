@@ -22,8 +22,7 @@ from vcpd.domain.panel import build_panel
 from vcpd.domain.portfolio import Fill, Lot, Side
 from vcpd.domain.position_notes import CompanyNote, PurchaseNote
 from vcpd.domain.runs import Outcome
-from vcpd.jobs.position_judge import PositionJudge
-from vcpd.jobs.positions import Positions
+from vcpd.jobs.positions import PositionJudge, Positions
 
 DAYS: list[date] = NSE.sessions(date(2025, 1, 1), SESSION).tolist()
 OPENED = DAYS[-10]

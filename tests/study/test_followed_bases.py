@@ -13,8 +13,13 @@ from vcpd.analysis.session_context import BaseTrackers, SessionContext, full_his
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.panel import Panel
 from vcpd.studies import followed_bases
-from vcpd.studies.followed_bases import SEARCH_FIELDS, TREND_FIELDS, FollowedBases, FollowedBasesCache
-from vcpd.studies.search_cache import SymbolSearchCache
+from vcpd.studies.followed_bases import (
+    SEARCH_FIELDS,
+    TREND_FIELDS,
+    FollowedBases,
+    FollowedBasesCache,
+    SymbolSearchCache,
+)
 
 PANEL = planted_panel(1, leaders=6, walkers=10)
 ROWS = (1, 4, 5, 6, 10)

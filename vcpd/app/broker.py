@@ -12,7 +12,7 @@ from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.core.errors import PermanentError, VcpdError
 from vcpd.domain.broker import BrokerAccount, BrokerComparison, BrokerReading
 from vcpd.domain.portfolio import Lot, StoredFill
-from vcpd.jobs.position_judge import FillStore
+from vcpd.jobs.positions import FillStore
 from vcpd.ports import BrokerSource, Clock
 
 KEEP_FOR: Final = timedelta(seconds=15)  # so that clients of the port do not use up the broker's limits

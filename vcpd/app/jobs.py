@@ -25,8 +25,7 @@ from vcpd.jobs.maintenance import Housekeeping, SectorSource, SyncInstruments
 from vcpd.jobs.market_days import QuoteEvidence, UpdateCalendar
 from vcpd.jobs.market_regime import RecordMarketRegime
 from vcpd.jobs.panel_refresh import PanelRefresh, QualityFilterParams, UniversePanels
-from vcpd.jobs.position_judge import PositionJudge
-from vcpd.jobs.positions import Positions
+from vcpd.jobs.positions import PositionJudge, Positions
 from vcpd.jobs.price_levels import LevelReader, ReportReachedLevels
 from vcpd.jobs.quote_snapshot import QuoteSnapshot
 from vcpd.jobs.scan import Scan, ScanEvaluator, ScanLibrary

@@ -17,7 +17,7 @@ from vcpd.core.errors import BadInputError, RetryableError
 from vcpd.domain.instruments import StoredInstrument
 from vcpd.domain.portfolio import Fill, LotBook, RefusedFill, ShareAdjustment, Side, StoredFill
 from vcpd.domain.position_notes import AccountChange, NotTaken
-from vcpd.jobs.position_judge import PositionJudge
+from vcpd.jobs.positions import PositionJudge
 from vcpd.ports import Clock, InstrumentStore
 from vcpd.store.trade_files import SymbolOf, TradeFile, numbered_fills, parse_actions, parse_trades
 

@@ -21,7 +21,7 @@ FILL_FIELDS: Final = (
 
 
 class PostgresFillStore:
-    """`FillStore`, see jobs.position_judge."""
+    """`FillStore`, see jobs.positions."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -87,7 +87,7 @@ def _stored_fill(row: asyncpg.Record) -> StoredFill:
 
 
 class PostgresPositionNotes:
-    """`PositionNotes`, see jobs.position_judge."""
+    """`PositionNotes`, see jobs.positions."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -104,7 +104,7 @@ class PostgresPositionNotes:
 
 
 class PostgresPositionReports:
-    """`PositionReports`, see jobs.position_judge, and `PositionReader`, see web.context."""
+    """`PositionReports`, see jobs.positions, and `PositionReader`, see web.context."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -132,7 +132,7 @@ async def _set_note(connection: Connection, symbol: str, note: str) -> None:
 
 
 class PostgresSavedScans:
-    """`SavedScanStore`, see jobs.scan_library."""
+    """`SavedScanStore`, see jobs.scan."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

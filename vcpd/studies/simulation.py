@@ -23,9 +23,8 @@ from vcpd.studies.cells import TradeSetKey
 from vcpd.studies.dated_universe import DatedUniverse
 from vcpd.studies.entries import purchases_of
 from vcpd.studies.exits import initial_stops, trade_ends
-from vcpd.studies.followed_bases import FollowedBases, FollowedBasesCache
+from vcpd.studies.followed_bases import FollowedBases, FollowedBasesCache, SymbolSearchCache
 from vcpd.studies.rules import EntryKind, ExitKind, FillRules, TradeRules
-from vcpd.studies.search_cache import SymbolSearchCache
 from vcpd.studies.trade_windows import SymbolPurchases, TradeWindow, stacked_windows, symbol_window
 from vcpd.studies.trades import TradeTable
 
