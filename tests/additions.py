@@ -320,7 +320,7 @@ TOYS: Final[Mapping[str, Toy]] = {
             ),
             Edit(
                 "vcpd/analysis/sell_rules.py",
-                "    reloadable: ClassVar[bool] = True\n",
+                '; 0 switches a rule off."""\n\n    reloadable: ClassVar[bool] = True\n',
                 '    toy_gain_pct: Annotated[float, msgspec.Meta(gt=0, description="toy gain")] = 1.0\n',
             ),
         ),
