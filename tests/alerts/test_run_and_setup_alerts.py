@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.web import group_of
-from vcpd.alerts import run_alerts, setup_alerts
+from vcpd.alerts import run_alerts
 from vcpd.alerts.run_alerts import (
     Debounce,
     LoginCondition,
@@ -21,8 +21,9 @@ from vcpd.alerts.run_alerts import (
     stale_data_alerts,
 )
 from vcpd.alerts.settings import AlertSettings
-from vcpd.alerts.setup_alerts import ScreenRun
 from vcpd.alerts.templates import DEFAULT_TEMPLATES, compose, item_variables, variables_of
+from vcpd.app import setup_alerts
+from vcpd.app.setup_alerts import ScreenRun
 from vcpd.domain.alerts import Alert, AlertKind
 from vcpd.domain.health import HealthReadings, score_health
 from vcpd.domain.market_days import LearnedDay

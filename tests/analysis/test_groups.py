@@ -7,9 +7,9 @@ from functools import cache
 import pytest
 
 from benchmarks.detector_planted import panel_of
-from vcpd.alerts.setup_alerts import ScreenRun, alerts_for_screen
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.tasks import RecordedBases, ScreenParams, ScreenResult
+from vcpd.app.setup_alerts import ScreenRun, alerts_for_screen
 from vcpd.cli.screen import list_setups
 from vcpd.domain.alerts import AlertKind
 from vcpd.domain.group_history import sessions_in_group

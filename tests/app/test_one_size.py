@@ -24,7 +24,7 @@ from vcpd.analysis.sizing import SizingChoice
 from vcpd.analysis.sizing_parameters import SizingParameters
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.app.account_sizing import AccountSizing
-from vcpd.app.alert_facts import AlertFacts, alert_variables, shares_for_account
+from vcpd.app.setup_alerts import AlertFacts, alert_variables, shares_for_account
 from vcpd.app.status import StatusService
 from vcpd.cli import risk as size_command
 from vcpd.cli.main import main

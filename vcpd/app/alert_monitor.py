@@ -7,26 +7,25 @@ also checks once a minute: what was not published is found again, and a publishe
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
 import structlog
 
-from vcpd.alerts import run_alerts, setup_alerts
+from vcpd.alerts import run_alerts
 from vcpd.alerts.run_alerts import Debounce, LoginCondition, RunLog
-from vcpd.alerts.setup_alerts import ScreenRun
 from vcpd.analysis.chart.chart import draw_setup, montage
-from vcpd.app.alert_facts import AlertFacts
 from vcpd.app.health import HealthService
 from vcpd.app.jobs import job_kind
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.market import MarketConnection
 from vcpd.app.monitor import Monitor
 from vcpd.app.panels import PanelReader
+from vcpd.app.setup_alerts import SetupAlerts
 from vcpd.app.storage import Storage
 from vcpd.core.errors import RetryableError, UnavailableError, VcpdError
-from vcpd.domain.alerts import Alert, AlertKind
+from vcpd.domain.alerts import Alert
 from vcpd.domain.health import MAX_SCORE
 from vcpd.domain.runs import Outcome, Run
 from vcpd.domain.setups import Setup
@@ -36,7 +35,6 @@ from vcpd.schedule.scheduler import Scheduler
 POLL_INTERVAL_S: Final = 60.0
 STORE_RETRY_DELAY_S: Final = 5.0
 LOW_HEALTH_LATCH: Final = "low_health"
-RECENT_DIGESTS: Final = 50
 RETRY_SOON: Final = timedelta(minutes=10)  # a failure that is tried again so soon is not reported yet
 log = structlog.get_logger("vcpd.alerts")
 CACHED_CHARTS: Final = 4
@@ -64,7 +62,7 @@ class AlertMonitor:
         self.monitor, self.health, self.scheduler = monitor, health, scheduler
         self.storage, self.market, self.current_panel = storage, market, current_panel
         self.alerts = alerts
-        self._facts = AlertFacts(live, storage)
+        self._setup_alerts = SetupAlerts(live, storage)
         self._published_keys: set[str] = set()
         self._checked_runs: object = None
         self._last_screen_run: int | None = None  # the evening's run whose findings are reported
@@ -148,20 +146,12 @@ class AlertMonitor:
 
     async def _publish_setups(self, run: Run, session: date, now: datetime) -> None:
         """Alerts of the newest screened session only, not of a manual screen of an older session."""
-        setups = self.storage.setups
-        if await setups.latest_judged() != session:
+        is_first_report = self._last_screen_run is None
+        alerts = await self._setup_alerts.after_screen(
+            session, run.finished_at or now, is_first_report=is_first_report
+        )
+        if alerts is None:
             return
-        digests = await self.storage.outbox.recent(RECENT_DIGESTS, AlertKind.SETUPS)
-        previous = await setups.judged_before(session)
-        if previous and not digests and self._last_screen_run is None:
-            # the first two evenings were made up for at once: nobody has heard of the first
-            previous = previous if await setups.judged_before(previous) else None
-        head = await self.storage.record.head()
-        evening = ScreenRun(session, previous, run.finished_at or now, head)
-        bases = await setups.active_bases()
-        evening = replace(evening, facts=await self._facts.of_bases(evening, bases))
-        reported = [digest.alert for digest in digests if digest.alert.session == session]
-        alerts = setup_alerts.alerts_for_screen(evening, bases, reported)
         await self._publish(alerts)
         log.info("alerts.screen_published", session=str(session), screen_run=run.id, alerts=len(alerts))
 

@@ -7,11 +7,11 @@ from functools import partial
 from typing import Final
 
 from vcpd.analysis.positions import PositionSettings
-from vcpd.app.alert_facts import AlertFacts, setup_url
 from vcpd.app.broker import BrokerService
 from vcpd.app.holiday_lists import HolidayListUpdate
 from vcpd.app.live_configuration import LiveConfiguration
 from vcpd.app.market import MarketConnection
+from vcpd.app.setup_alerts import AlertFacts, setup_url
 from vcpd.app.storage import Storage
 from vcpd.config import Configuration
 from vcpd.core.errors import ConfigurationError
