@@ -27,7 +27,7 @@ from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.session_context import SessionContext, history_window
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
-from vcpd.domain.funds import is_fund_symbol
+from vcpd.domain.instruments import is_fund_symbol
 from vcpd.domain.panel import Panel
 from vcpd.domain.setups import BaseState, EventKind, Setup
 from vcpd.domain.trading_activity import rarely_traded

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from vcpd.domain.bars import BarSeries, FloatArray
-from vcpd.domain.funds import is_fund_symbol
+from vcpd.domain.instruments import is_fund_symbol
 from vcpd.domain.panel import Panel, build_panel
 
 START = date(2020, 1, 1)

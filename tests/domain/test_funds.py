@@ -5,8 +5,7 @@ import csv
 import pytest
 
 from tests.real_data import real_data
-from vcpd.domain.funds import is_fund, is_fund_isin, is_fund_symbol
-from vcpd.domain.instruments import Instrument
+from vcpd.domain.instruments import Instrument, is_fund, is_fund_isin, is_fund_symbol
 from vcpd.kite.instrument_wire import decode_instruments
 
 

@@ -19,7 +19,7 @@ from tests.jobs.sample_market import (
 )
 from tests.real_data import real_data
 from vcpd.domain.bars import BarSeries, BarTable
-from vcpd.domain.funds import is_fund_symbol
+from vcpd.domain.instruments import is_fund_symbol
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.runs import Outcome
 from vcpd.jobs.settings import CollectSettings

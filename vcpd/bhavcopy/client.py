@@ -33,8 +33,7 @@ from vcpd.core.errors import RetryableError
 from vcpd.domain.bars import BarSeries, DateArray
 from vcpd.domain.exchange import Exchange
 from vcpd.domain.facts import SymbolFacts
-from vcpd.domain.funds import is_fund_isin
-from vcpd.domain.instruments import EQUITY_SERIES, Instrument, Quote, is_underlying
+from vcpd.domain.instruments import EQUITY_SERIES, Instrument, Quote, is_fund_isin, is_underlying
 from vcpd.domain.market_days import MarketLook
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
 

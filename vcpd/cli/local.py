@@ -21,8 +21,7 @@ from vcpd.core.dates import DateOrder
 from vcpd.core.errors import BadInputError, UnavailableError
 from vcpd.domain.bars import BarSeries, DateArray, are_among
 from vcpd.domain.calendar import TradingCalendar
-from vcpd.domain.funds import is_fund_symbol
-from vcpd.domain.instruments import is_same_symbol
+from vcpd.domain.instruments import is_fund_symbol, is_same_symbol
 from vcpd.domain.panel import Panel, build_panel, union_of_sessions
 from vcpd.domain.quality_flags import flag_rows
 from vcpd.domain.quality_rules import QualityFlag, ValidSessions

@@ -1,4 +1,4 @@
-"""Instruments as the exchange lists them and as the store keeps them; quotes."""
+"""Instruments as the exchange lists them and as the store keeps them, funds among them; quotes."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ class Instrument(msgspec.Struct, frozen=True):
     lot_size: int = 1
     segment: str = ""  # INDICES marks an index; empty: that of the exchange's own shares
     series: str = "EQ"
-    is_fund: bool = False  # as the market itself says; `domain.funds` also knows names and symbols
+    is_fund: bool = False  # as the market itself says; `is_fund` also knows names and symbols
     has_futures: bool | None = None  # whether futures of it trade; None where the market does not say
 
     def __post_init__(self) -> None:
@@ -191,3 +191,56 @@ def quote_batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """Symbols or instruments in groups that one request for quotes may name."""
     for start in range(0, len(items), MAX_QUOTES_PER_REQUEST):
         yield items[start : start + MAX_QUOTES_PER_REQUEST]
+
+
+FUND_ISIN_PREFIX: Final = "INF"  # of units of mutual funds; shares begin with INE
+_FUND_SYMBOL: Final = re.compile(r"(?:BEES|ETF)$|^(?:SBI|BB|LICN|GOLD|IT|BANK)ETF|^SETF")
+_FUND_NAME: Final = re.compile(
+    r"^\w*(?:AMC|AML|BFAM)\s*-|\bETF\b|\bBEES\b|\bMUTUAL FUND\b|\bINDEX FUND\b|\bFUND OF FUNDS?\b|"
+    r"\bEXCHANGE TRADED\b",
+    re.IGNORECASE,
+)
+# Funds of December 2025 whose symbols do not say so.
+_KNOWN_FUNDS: Final = """
+ABGSEC ABSLLIQUID ABSLNN50ET ABSLPSE ALPHA AONEGOLD AONELIQUID AONENIFTY AONETMMQ50 AONETOTAL AXISGOLD
+AXISILVER AXISNIFTY AXISVALUE AXSENSEX BANKADD BANKNIFTY1 BANKPSU BBNPPGOLD BFSI BSLNIFTY BSLSENETFG
+CHEMICAL CHOICEGOLD CONS CONSUMER EBANKNIFTY EBBETF0430 EBBETF0431 EBBETF0433 ECAPINSURE EGOLD ELIQUID
+ELM250 EMULTIMQ ENERGY ENIFTY EQUAL200 EQUAL50 EQUAL50ADD ESENSEX ESG ESILVER EVINDIA FLEXIADD GOLD1
+GOLD360 GOLDADD GOLDBND GOLDCASE GOLDSHARE GROWWCAPM GROWWDEFNC GROWWEV GROWWGOLD GROWWLIQID GROWWLOVOL
+GROWWMC150 GROWWMOM50 GROWWN200 GROWWNET GROWWNIFTY GROWWNXT50 GROWWPOWER GROWWRAIL GROWWRLTY GROWWSC250
+GROWWSLVR GSEC10YEAR HDFCBSE500 HDFCGOLD HDFCGROWTH HDFCLIQUID HDFCLOWVOL HDFCMID150 HDFCMOMENT
+HDFCNEXT50 HDFCNIF100 HDFCNIFBAN HDFCNIFIT HDFCNIFTY HDFCPSUBK HDFCPVTBAN HDFCQUAL HDFCSENSEX HDFCSILVER
+HDFCSML250 HDFCVALUE HEALTHADD HEALTHY ICICIB22 IDFNIFTYET INTERNET IT ITADD IVZINGOLD IVZINNIFTY
+LICMFGOLD LICNFNHGP LICNMID100 LIQUID LIQUID1 LIQUIDADD LIQUIDCASE LIQUIDPLUS LIQUIDSBI LIQUIDSHRI LOWVOL
+LOWVOL1 LTGILTCASE MAFANG MAHKTECH MAKEINDIA MASPTOP50 METAL MID150 MID150CASE MIDCAP MIDCAPADD MIDQ50ADD
+MIDSMALL MNC MOALPHA50 MOCAPITAL MODEFENCE MOENERGY MOGOLD MOGSEC MOHEALTH MOINFRA MOIPO MOLOWVOL MOM100
+MOM50 MOMENTUM MOMENTUM30 MOMENTUM50 MOMGF MOMIDMTM MOMNC MOMOMENTUM MON100 MON50EQUAL MONEXT50
+MONIFTY100 MONIFTY500 MONQ50 MOPSE MOQUALITY MOREALTY MOSERVICE MOSILVER MOSMALL250 MOTOUR MOVALUE
+MSCIADD MSCIINDIA MULTICAP NEXT30ADD NEXT50 NIFMID150 NIFTY1 NIFTY100EW NIFTYADD NIFTYCASE NIFTYQLITY
+NPBET NV20 PSUBANK PSUBANKADD PVTBANKADD QGOLDHALF QNIFTY QUALITY30 SBIBPB SBISILVER SELECTIPO SENSEXADD
+SILVER SILVER1 SILVER360 SILVERADD SILVERAG SILVERBND SILVERCASE SMALL250 SMALLADD SMALLCAP SML100CASE
+TATAGOLD TATSILV TECH TOP100CASE TOP10ADD UNIONGOLD UTINEXT50 UTISXN50
+"""
+_KNOWN_FUND_SYMBOLS: Final = frozenset(_KNOWN_FUNDS.split())
+
+
+def is_fund_isin(isin: str) -> bool:
+    return isin.upper().startswith(FUND_ISIN_PREFIX)
+
+
+def is_fund_symbol(symbol: str) -> bool:
+    """Whether a symbol, with or without its exchange, is that of a fund."""
+    name = symbol.rpartition(":")[2].upper()
+    return bool(_FUND_SYMBOL.search(name)) or name in _KNOWN_FUND_SYMBOLS
+
+
+def is_fund(instrument: Instrument) -> bool:
+    """Whether the instrument is a fund by the market's list, its name or its symbol.
+
+    A fund is no share, though the exchange lists exchange-traded funds in the series of shares: it has no
+    base that buyers and sellers of a company made, and its rating says nothing.
+    """
+    if instrument.is_index:
+        return False
+    by_name = bool(_FUND_NAME.search(instrument.name))
+    return instrument.is_fund or by_name or is_fund_symbol(instrument.symbol)

@@ -9,12 +9,12 @@ from typing import Final
 from vcpd.core.csv_table import CsvTable, decode_csv, parse_csv_table
 from vcpd.core.errors import BadInputError
 from vcpd.domain.exchange import Exchange
-from vcpd.domain.funds import is_fund
 from vcpd.domain.instruments import (
     SME_SERIES,
     TRADE_FOR_TRADE_SERIES,
     CompanySector,
     StoredInstrument,
+    is_fund,
 )
 from vcpd.jobs.settings import UniverseSettings
 from vcpd.ports import InstrumentStore
