@@ -28,9 +28,8 @@ from vcpd.analysis.session_context import SessionContext, history_window
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.instruments import is_fund_symbol
-from vcpd.domain.panel import Panel
+from vcpd.domain.panel import Panel, rarely_traded
 from vcpd.domain.setups import BaseState, EventKind, Setup
-from vcpd.domain.trading_activity import rarely_traded
 from vcpd.jobs.settings import UniverseSettings
 
 OPEN: Final = (BaseState.FORMING, BaseState.NEAR_PIVOT)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from vcpd.domain.bars import BarSeries
-from vcpd.domain.panel import Panel, build_panel
-from vcpd.domain.trading_activity import ACTIVITY_SESSIONS, idle_pct, rarely_traded
+from vcpd.domain.panel import ACTIVITY_SESSIONS, Panel, build_panel, idle_pct, rarely_traded
 
 BARS = 100
 

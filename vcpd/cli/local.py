@@ -22,10 +22,9 @@ from vcpd.core.errors import BadInputError, UnavailableError
 from vcpd.domain.bars import BarSeries, DateArray, are_among
 from vcpd.domain.calendar import TradingCalendar
 from vcpd.domain.instruments import is_fund_symbol, is_same_symbol
-from vcpd.domain.panel import Panel, build_panel, union_of_sessions
+from vcpd.domain.panel import Panel, build_panel, rarely_traded, union_of_sessions
 from vcpd.domain.quality_flags import flag_rows
 from vcpd.domain.quality_rules import QualityFlag, ValidSessions
-from vcpd.domain.trading_activity import rarely_traded
 
 if TYPE_CHECKING:
     from vcpd.store.bar_files import BarFile

@@ -1,4 +1,8 @@
-"""The panel: a market's bars as one block (field, symbol, session), NaN where a bar is missing."""
+"""The panel: a market's bars as one block (field, symbol, session), NaN where a bar is missing.
+
+Sessions without volume or without a range make a chart that is none: a base on it looks quiet because nobody
+traded, and its stop cannot be sold at. So it is counted how regularly each symbol of a panel trades.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +18,7 @@ from vcpd.domain.instruments import StoredInstrument
 
 S = TypeVar("S", bound=np.generic)
 FIELDS: Final = ("open", "high", "low", "close", "volume")
+ACTIVITY_SESSIONS: Final = 63  # a quarter
 
 
 class PanelReference(msgspec.Struct, frozen=True):
@@ -168,3 +173,47 @@ def _columns_of(series: BarSeries, sessions: DateArray) -> slice | IntArray:
     own = series.sessions
     first, last = (int(at) for at in np.searchsorted(sessions, own[[0, -1]]))
     return slice(first, last + 1) if last + 1 - first == len(own) else np.searchsorted(sessions, own)
+
+
+def idle_pct(panel: Panel, row: int) -> float:
+    """Returns the percentage of the last 63 bars of the symbol in `row` that have no volume or no range.
+
+    Without a range, high and low are one price: one trade, or a session locked at its band. Unknown
+    volume is no evidence and does not count. 0 where there is no bar.
+    """
+    present = np.flatnonzero(~np.isnan(panel.close[row]))[-ACTIVITY_SESSIONS:]
+    if not len(present):
+        return 0.0
+    idle = (panel.high[row, present] == panel.low[row, present]) | (panel.volume[row, present] == 0)
+    return 100 * float(idle.mean())
+
+
+def reason_rarely_traded(idle: float, most_pct: float) -> str | None:
+    """The sentence that leaves a share out; None where it trades regularly enough."""
+    if idle <= most_pct:
+        return None
+    return (
+        f"{idle:.0f} % of its last {ACTIVITY_SESSIONS} sessions had no volume or no range, "
+        f"the maximum is {most_pct:g} %"
+    )
+
+
+def rarely_traded(panel: Panel, most_pct: float) -> dict[str, str]:
+    """Why each symbol that trades too rarely is left out, by symbol; an excluded one has its reason."""
+    found = {}
+    for symbol, idle in zip(panel.symbols, idle_pcts(panel, range(len(panel.symbols))), strict=True):
+        reason = reason_rarely_traded(idle, most_pct)
+        if reason is not None and symbol not in panel.exclusions:
+            found[symbol] = reason
+    return found
+
+
+def idle_pcts(panel: Panel, rows: range) -> list[float]:
+    """`idle_pct` of each of `rows`: at once where the last 63 sessions all have a bar."""
+    high, low, close, volume = panel.values[1:, rows.start : rows.stop, -ACTIVITY_SESSIONS:]
+    complete = ~np.isnan(close).any(axis=1) & (close.shape[1] == ACTIVITY_SESSIONS)
+    idle = 100 * ((high == low) | (volume == 0)).mean(axis=1)
+    for row in np.flatnonzero(~complete).tolist():
+        idle[row] = idle_pct(panel, rows[row])
+    found: list[float] = idle.tolist()
+    return found

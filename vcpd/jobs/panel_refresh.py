@@ -11,11 +11,17 @@ import msgspec
 import numpy as np
 
 from vcpd.core.errors import RetryableError, UnavailableError, VcpdError
-from vcpd.domain.panel import Panel, PanelReference, PanelSelection, RebuiltPanel
+from vcpd.domain.panel import (
+    Panel,
+    PanelReference,
+    PanelSelection,
+    RebuiltPanel,
+    idle_pcts,
+    reason_rarely_traded,
+)
 from vcpd.domain.quality_flags import QualityParameters, flag_rows
 from vcpd.domain.quality_rules import QualityFlag, QualityRule
 from vcpd.domain.runs import Progress
-from vcpd.domain.trading_activity import idle_pcts, reason_rarely_traded
 from vcpd.jobs.universe import Universe
 from vcpd.ports import FailedSymbol, HistoryFlagSource, PanelStore, QuarantineStore, Workers
 
