@@ -1,7 +1,6 @@
 cimport cython
 
-from vcpd.analysis.contractions cimport ContractionTable
-from vcpd.analysis.swings cimport SwingTracer
+from vcpd.analysis.contractions cimport ContractionTable, SwingTracer
 
 cdef double _MARGIN, _TOLERANCE, _TIE, _INFINITY
 cdef Py_ssize_t _MOST

@@ -8,9 +8,8 @@ from typing import Final, NamedTuple
 import cython
 import numpy as np
 
-from vcpd.analysis.contractions import MAX_CONTRACTIONS, VALUE_TOLERANCE, ContractionTable
+from vcpd.analysis.contractions import MAX_CONTRACTIONS, VALUE_TOLERANCE, ContractionTable, SwingTracer
 from vcpd.analysis.indicators import Bars
-from vcpd.analysis.swings import SwingTracer
 from vcpd.analysis.thresholds import TIE_TOLERANCE, SearchRules
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 
