@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from vcpd.alerts.channels.base import ChannelHttpClient
 from vcpd.app.alert_channels import ChannelFactory
+from vcpd.core.http import HttpClient
 from vcpd.runtime.clock import WallClock
 
 
@@ -55,9 +55,9 @@ async def receiving() -> AsyncIterator[Receiver]:
 
 
 @asynccontextmanager
-async def http_client(timeout_s: float = 5.0) -> AsyncIterator[ChannelHttpClient]:
+async def http_client(timeout_s: float = 5.0) -> AsyncIterator[HttpClient]:
     channels = ChannelFactory.open(WallClock())
     try:
-        yield ChannelHttpClient(channels.http, timeout_s, channels.clock)
+        yield HttpClient(channels.http, timeout_s, channels.clock)
     finally:
         await channels.close()

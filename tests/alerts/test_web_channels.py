@@ -14,7 +14,7 @@ from aiohttp import web
 
 from tests.alerts.receiver import Receiver, http_client, receiving
 from tests.alerts.samples import ZONE, alert, digest
-from vcpd.alerts.channels.base import Channel, ChannelHttpClient
+from vcpd.alerts.channels.base import Channel
 from vcpd.alerts.channels.deadman import DeadmanChannel
 from vcpd.alerts.channels.ntfy import NtfyChannel
 from vcpd.alerts.channels.telegram import TelegramChannel
@@ -22,6 +22,7 @@ from vcpd.alerts.channels.webhook import WebhookChannel
 from vcpd.alerts.settings import NtfySettings, PingSettings, TelegramSettings, WebhookSettings
 from vcpd.alerts.templates import AlertMessage, Templates, compose
 from vcpd.core.errors import PermanentError, RetryableError
+from vcpd.core.http import HttpClient
 from vcpd.core.secrets import Secret
 
 TOKEN = Secret("123456:hush-hush")
@@ -34,7 +35,7 @@ def _message(**changes: Any) -> AlertMessage:
     return AlertMessage(**{name: getattr(message, name) for name in message.__struct_fields__} | changes)
 
 
-def _channel(name: str, url: str, http: ChannelHttpClient) -> Channel:
+def _channel(name: str, url: str, http: HttpClient) -> Channel:
     channels: dict[str, Channel] = {
         "telegram": TelegramChannel(TelegramSettings(chat_id="42", api_root=url), TOKEN, http),
         "ntfy": NtfyChannel(NtfySettings(topic="mine", server=url), TOKEN, http),

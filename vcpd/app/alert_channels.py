@@ -10,16 +10,11 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 
-from vcpd.alerts.channels.base import (
-    ChannelHttpClient,
-    ChannelPlugin,
-    ChannelRequest,
-    load_channel_plugin,
-    secret_lines,
-)
+from vcpd.alerts.channels.base import ChannelPlugin, ChannelRequest, load_channel_plugin, secret_lines
 from vcpd.alerts.service import ChannelBinding, ChannelPlan
 from vcpd.alerts.settings import AlertSettings
 from vcpd.app.credentials import find_secret
+from vcpd.core.http import HttpClient
 from vcpd.core.secrets import Secret
 from vcpd.plugins import CHANNEL_GROUP, plugin_names
 from vcpd.ports import Clock
@@ -65,7 +60,7 @@ class ChannelFactory:
         return ChannelPlan(settings, zone, tuple(self._bindings(settings, secrets)))
 
     def _bindings(self, settings: AlertSettings, secrets: ChannelSecrets) -> Iterator[ChannelBinding]:
-        http = ChannelHttpClient(self.http, settings.timeout_s, self.clock)
+        http = HttpClient(self.http, settings.timeout_s, self.clock)
         for name in plugin_names(CHANNEL_GROUP):
             plugin = load_channel_plugin(name)
             own = _channel_settings(settings, name, plugin)

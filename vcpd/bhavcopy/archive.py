@@ -23,7 +23,7 @@ from vcpd.core.atomic_file import write_atomic
 from vcpd.core.backoff import Backoff
 from vcpd.core.dates import MONTHS
 from vcpd.core.errors import BadInputError, RetryableError, UnavailableError
-from vcpd.core.http_response import limited_body, retry_after_s
+from vcpd.core.http import limited_body, retry_after_s
 from vcpd.ports import Clock
 
 FULL_FIRST_SESSION: Final = date(2019, 9, 30)

@@ -13,7 +13,7 @@ from prometheus_client import Counter
 
 from vcpd.core.backoff import Backoff
 from vcpd.core.errors import RetryableError, VcpdError
-from vcpd.core.http_response import limited_body
+from vcpd.core.http import limited_body
 from vcpd.core.secrets import MASK, Secret
 from vcpd.kite.rate_limits import RateLimits, RequestKind
 from vcpd.kite.settings import KiteSettings

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from vcpd.core.errors import BadInputError, NeedsLoginError, PermanentError, RetryableError, VcpdError
-from vcpd.core.http_response import retry_after_s
+from vcpd.core.http import retry_after_s
 from vcpd.core.secrets import Secret
 from vcpd.domain.bars import BAR_DTYPE, EPOCH_ORDINAL, BarSeries, FloatArray, RecordArray
 from vcpd.domain.instruments import Quote

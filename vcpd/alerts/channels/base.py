@@ -1,26 +1,18 @@
-"""Channel interface, and the HTTP client that channels share."""
+"""Channel interface, and what a plug-in gives to add a kind of channel."""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-import aiohttp
 import msgspec
 
 from vcpd.alerts.settings import ChannelSettings
 from vcpd.alerts.templates import AlertMessage
-from vcpd.core.errors import ConfigurationError, PermanentError, RetryableError
-from vcpd.core.http_response import retry_after_s
+from vcpd.core.errors import ConfigurationError
+from vcpd.core.http import HttpClient
 from vcpd.core.secrets import Secret
 from vcpd.plugins import CHANNEL_GROUP, load_plugin
-from vcpd.ports import Clock
-
-RETRYABLE_STATUSES: Final = frozenset(
-    {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
-)
-MAX_RESPONSE_BYTES: Final = 64 << 10
 
 
 class Channel(Protocol):
@@ -56,7 +48,7 @@ class ChannelRequest:
 
     settings: Any
     secrets: Mapping[str, Secret | None]
-    http: "ChannelHttpClient"
+    http: HttpClient
     thread: ThreadPoolExecutor
 
 
@@ -93,57 +85,3 @@ def secret_lines(secret: Secret | None) -> list[Secret]:
     """The lines of a secret that holds one value a line; empty ones are left out."""
     lines = [] if secret is None else secret.reveal().splitlines()
     return [Secret(line.strip()) for line in lines if line.strip()]
-
-
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
-    """Status, body and requested pause of a response."""
-
-    status: int
-    body: bytes
-    retry_after_s: float | None = None
-
-    @property
-    def is_success(self) -> bool:
-        return self.status // 100 == 2
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelHttpClient:
-    """HTTP requests with a timeout; an address may be secret and is never part of an error."""
-
-    session: aiohttp.ClientSession
-    timeout_s: float
-    clock: Clock
-
-    async def request(self, method: str, url: str, **options: Any) -> HttpResponse:
-        """RetryableError where there is no response, PermanentError for an invalid address."""
-        try:
-            async with self.session.request(
-                method,
-                url,
-                allow_redirects=False,  # a signed message goes to the configured address only
-                timeout=aiohttp.ClientTimeout(total=self.timeout_s),
-                **options,
-            ) as answer:
-                body = await answer.content.read(MAX_RESPONSE_BYTES)
-                return HttpResponse(answer.status, body, retry_after_s(answer.headers, self.clock.now()))
-        except aiohttp.InvalidURL:
-            raise PermanentError("its address is invalid: expected http(s)://host/path") from None
-        except aiohttp.ClientConnectorCertificateError:
-            raise RetryableError("its certificate is not valid") from None
-        except TimeoutError:
-            raise RetryableError(f"no answer within {self.timeout_s:g} s") from None
-        except (aiohttp.ClientError, OSError) as error:
-            words = getattr(error, "strerror", None) or type(error).__name__
-            raise RetryableError(f"cannot be reached: {words}") from None
-
-
-def raise_for_status(answer: HttpResponse, detail: str = "") -> None:
-    """Raises what the status means: RetryableError for what passes, else PermanentError."""
-    if answer.is_success:
-        return
-    words = f"it answers {answer.status}" + (f": {detail}" if detail else "")
-    if answer.status in RETRYABLE_STATUSES or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise RetryableError(words, retry_after_s=answer.retry_after_s)
-    raise PermanentError(words)

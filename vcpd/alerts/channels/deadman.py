@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from vcpd.alerts.channels.base import ChannelHttpClient, ChannelPlugin, ChannelRequest, raise_for_status
+from vcpd.alerts.channels.base import ChannelPlugin, ChannelRequest
 from vcpd.alerts.settings import DEADMAN_CHANNEL_SETTINGS, PingSettings
 from vcpd.alerts.templates import AlertMessage
+from vcpd.core.http import HttpClient, raise_for_status
 from vcpd.core.secrets import Secret
 
 
@@ -15,7 +16,7 @@ class DeadmanChannel:
 
     settings: PingSettings
     url: Secret | None
-    http: ChannelHttpClient
+    http: HttpClient
     name: str = "ping"
 
     @property

@@ -4,9 +4,10 @@ import base64
 from dataclasses import dataclass
 from typing import Final
 
-from vcpd.alerts.channels.base import ChannelHttpClient, ChannelPlugin, ChannelRequest, raise_for_status
+from vcpd.alerts.channels.base import ChannelPlugin, ChannelRequest
 from vcpd.alerts.settings import NtfySettings
 from vcpd.alerts.templates import AlertMessage, truncate
+from vcpd.core.http import HttpClient, raise_for_status
 from vcpd.core.secrets import Secret
 
 MAX_MESSAGE_BYTES: Final = 3_900  # the server's limit is 4,096 bytes
@@ -20,7 +21,7 @@ class NtfyChannel:
 
     settings: NtfySettings
     token: Secret | None
-    http: ChannelHttpClient
+    http: HttpClient
     name: str = "ntfy"
 
     @property

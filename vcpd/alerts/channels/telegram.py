@@ -7,16 +7,11 @@ import aiohttp
 import msgspec
 import structlog
 
-from vcpd.alerts.channels.base import (
-    ChannelHttpClient,
-    ChannelPlugin,
-    ChannelRequest,
-    HttpResponse,
-    raise_for_status,
-)
+from vcpd.alerts.channels.base import ChannelPlugin, ChannelRequest
 from vcpd.alerts.settings import TelegramSettings
 from vcpd.alerts.templates import AlertMessage, truncate
 from vcpd.core.errors import VcpdError
+from vcpd.core.http import HttpClient, HttpResponse, raise_for_status
 from vcpd.core.secrets import MASK, Secret
 
 MAX_TEXT_LENGTH: Final = 4_000  # the limit is 4,096 characters
@@ -41,7 +36,7 @@ class TelegramChannel:
 
     settings: TelegramSettings
     token: Secret | None
-    http: ChannelHttpClient
+    http: HttpClient
     name: str = "telegram"
 
     @property

@@ -8,9 +8,10 @@ from typing import Final
 
 import msgspec
 
-from vcpd.alerts.channels.base import ChannelHttpClient, ChannelPlugin, ChannelRequest, raise_for_status
+from vcpd.alerts.channels.base import ChannelPlugin, ChannelRequest
 from vcpd.alerts.settings import WebhookSettings
 from vcpd.alerts.templates import AlertMessage
+from vcpd.core.http import HttpClient, raise_for_status
 from vcpd.core.secrets import Secret
 
 KEY_HEADER: Final = "Idempotency-Key"
@@ -25,7 +26,7 @@ class WebhookChannel:
     settings: WebhookSettings
     url: Secret | None
     secret: Secret | None
-    http: ChannelHttpClient
+    http: HttpClient
     name: str = "webhook"
 
     @property

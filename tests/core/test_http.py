@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from vcpd.core.errors import RetryableError
-from vcpd.core.http_response import BYTES_PER_MB, limited_body, retry_after_s
+from vcpd.core.http import BYTES_PER_MB, limited_body, retry_after_s
 
 NOON = datetime(2025, 6, 30, 10, tzinfo=UTC)
 
