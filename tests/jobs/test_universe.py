@@ -15,7 +15,7 @@ from vcpd.domain.instruments import Instrument, InstrumentChanges, StoredInstrum
 from vcpd.domain.runs import Outcome
 from vcpd.jobs.maintenance import SyncInstruments
 from vcpd.jobs.settings import UniverseSettings
-from vcpd.jobs.universe import Universe, list_members, select_universe
+from vcpd.jobs.universe import Universe, UniverseRules, UniverseSelection, list_members, select_universe
 from vcpd.kite.instrument_wire import decode_instruments
 
 LISTED = (
@@ -29,38 +29,40 @@ LISTED = (
 STORED = tuple(StoredInstrument(number, instrument) for number, instrument in enumerate(LISTED))
 
 
+def chosen_from(
+    stored: Sequence[StoredInstrument], settings: UniverseSettings, listed_in: Sequence[str] = ()
+) -> UniverseSelection:
+    return select_universe(stored, UniverseRules.of(settings, NSE_EXCHANGE), listed_in)
+
+
 def names(stored: tuple[StoredInstrument, ...]) -> list[str]:
     return [instrument.symbol for instrument in stored]
 
 
 def test_by_default_every_plain_share_and_the_two_indices() -> None:
-    chosen = select_universe(STORED, UniverseSettings(), NSE_EXCHANGE)
+    chosen = chosen_from(STORED, UniverseSettings())
     assert names(chosen.shares) == ["NSE:BAJAJ-AUTO", "NSE:INFY"]
     assert names(chosen.indices) == ["NSE:NIFTY 500", "NSE:NIFTY 50"]
 
 
 def test_explicit_symbols_narrow_the_universe_and_may_be_of_any_series() -> None:
-    chosen = select_universe(STORED, UniverseSettings(symbols=("infy", "NSE:CENTRALBK-BE")), NSE_EXCHANGE)
+    chosen = chosen_from(STORED, UniverseSettings(symbols=("infy", "NSE:CENTRALBK-BE")))
     assert names(chosen.shares) == ["NSE:CENTRALBK-BE", "NSE:INFY"]
 
 
 def test_exclusions_win_over_every_list() -> None:
-    chosen = select_universe(
-        STORED, UniverseSettings(symbols=("INFY",), exclude=("INFY",)), NSE_EXCHANGE, ["BAJAJ-AUTO"]
-    )
+    chosen = chosen_from(STORED, UniverseSettings(symbols=("INFY",), exclude=("INFY",)), ["BAJAJ-AUTO"])
     assert names(chosen.shares) == ["NSE:BAJAJ-AUTO"]
     assert not chosen.unknown
 
 
 def test_wanted_symbols_that_are_not_listed_are_named() -> None:
-    assert select_universe(STORED, UniverseSettings(symbols=("NOSUCH",)), NSE_EXCHANGE).unknown == (
-        "NSE:NOSUCH",
-    )
+    assert chosen_from(STORED, UniverseSettings(symbols=("NOSUCH",))).unknown == ("NSE:NOSUCH",)
 
 
 def test_an_instrument_that_left_the_exchange_is_not_followed() -> None:
     gone = (StoredInstrument(1, LISTED[0], listed=False),)
-    assert not select_universe(gone, UniverseSettings(), NSE_EXCHANGE).shares
+    assert not chosen_from(gone, UniverseSettings()).shares
 
 
 def test_an_index_lists_symbol_column_is_read_wherever_it_stands() -> None:
@@ -99,10 +101,9 @@ def test_the_real_list_gives_shares_without_suffixed_series() -> None:
     listed = decode_instruments(
         real_data("instruments/kite_instruments_NSE_2025-09.csv").read_bytes(), "NSE", 0.05
     )
-    chosen = select_universe(
+    chosen = chosen_from(
         [StoredInstrument(n, instrument) for n, instrument in enumerate(listed)],
         UniverseSettings(),
-        NSE_EXCHANGE,
     )
     shares = {share.instrument.trading_symbol for share in chosen.shares}
     assert {"INFY", "RELIANCE", "BAJAJ-AUTO", "M&M"} <= shares
@@ -177,29 +178,27 @@ def stored(instrument: Instrument, previous_series: str | None = None) -> Stored
 def test_funds_are_left_out_and_counted_unless_wanted_or_named() -> None:
     fund = stored(Instrument("NSE:NIFTYBEES", 9, name="NIPPON INDIA ETF NIFTY 50"))
     everything = (*STORED, fund)
-    chosen = select_universe(everything, UniverseSettings(), NSE_EXCHANGE)
+    chosen = chosen_from(everything, UniverseSettings())
     assert (names(chosen.shares), chosen.funds_left_out) == (["NSE:BAJAJ-AUTO", "NSE:INFY"], 1)
-    with_funds = select_universe(everything, UniverseSettings(funds=True), NSE_EXCHANGE)
+    with_funds = chosen_from(everything, UniverseSettings(funds=True))
     assert (with_funds.shares[-1].symbol, with_funds.funds_left_out) == ("NSE:NIFTYBEES", 0)
-    named = select_universe(everything, UniverseSettings(symbols=("NIFTYBEES", "INFY")), NSE_EXCHANGE)
+    named = chosen_from(everything, UniverseSettings(symbols=("NIFTYBEES", "INFY")))
     assert names(named.shares) == ["NSE:INFY", "NSE:NIFTYBEES"]
-    by_list = select_universe(everything, UniverseSettings(), NSE_EXCHANGE, ["NIFTYBEES", "INFY"])
+    by_list = chosen_from(everything, UniverseSettings(), ["NIFTYBEES", "INFY"])
     assert (names(by_list.shares), by_list.funds_left_out) == (["NSE:INFY"], 1)
 
 
 def test_a_share_that_moved_to_trade_for_trade_is_still_followed() -> None:
     """CENTRALBK-BE was never in the ordinary series; MOVED-BE was."""
     moved = stored(Instrument("NSE:MOVED-BE", 9, series="BE"), previous_series="EQ")
-    chosen = select_universe((*STORED, moved), UniverseSettings(), NSE_EXCHANGE)
+    chosen = chosen_from((*STORED, moved), UniverseSettings())
     assert names(chosen.shares) == ["NSE:BAJAJ-AUTO", "NSE:INFY", "NSE:MOVED-BE"]
 
 
 def test_shares_of_small_enterprises_take_part_only_when_asked() -> None:
     small = stored(Instrument("NSE:SMALL-SM", 9, series="SM"))
-    assert "NSE:SMALL-SM" not in names(
-        select_universe((*STORED, small), UniverseSettings(), NSE_EXCHANGE).shares
-    )
-    with_sme = select_universe((*STORED, small), UniverseSettings(sme=True), NSE_EXCHANGE)
+    assert "NSE:SMALL-SM" not in names(chosen_from((*STORED, small), UniverseSettings()).shares)
+    with_sme = chosen_from((*STORED, small), UniverseSettings(sme=True))
     assert names(with_sme.shares) == ["NSE:BAJAJ-AUTO", "NSE:INFY", "NSE:SMALL-SM"]
 
 
@@ -214,3 +213,19 @@ async def test_a_move_between_series_is_named_in_the_run() -> None:
     sample.market.listed = [Instrument("NSE:A", 1), Instrument("NSE:B-BE", 2, series="BE")]
     result = await SyncInstruments(sample.market, MovingStore(Fate()))(context(SESSION))
     assert result.reason == "moved to another series: NSE:B to BE"
+
+
+def test_names_of_symbols_are_read_when_the_settings_are() -> None:
+    settings = UniverseSettings(symbols=("infy",), exclude=("sbin.ns",), benchmark="^CRSLDX")
+    rules = UniverseRules.of(settings, NSE_EXCHANGE)
+    assert (*rules.symbols, *rules.excluded) == ("NSE:INFY", "NSE:SBIN")
+    assert rules.indices == ("NSE:NIFTY 500", "NSE:NIFTY 50")
+    assert rules.benchmark == "NSE:NIFTY 500"
+
+
+async def test_changed_settings_choose_from_the_next_selection_on(tmp_path: Path) -> None:
+    store = FakeInstrumentStore(Fate(), list(STORED))
+    universe = Universe(UniverseSettings(), store, tmp_path, NSE_EXCHANGE)
+    universe.reconfigure(UniverseSettings(symbols=("infy",), benchmark="NIFTY 50"))
+    assert names((await universe.current()).shares) == ["NSE:INFY"]
+    assert universe.rules.benchmark == "NSE:NIFTY 50"

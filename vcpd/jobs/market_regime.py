@@ -78,7 +78,7 @@ class RecordMarketRegime:
             as_of=session,
             after=after,
             settings=self.settings,
-            benchmark=universe.exchange.full_symbol(universe.settings.benchmark),
+            benchmark=universe.rules.benchmark,
             indices=histories,
             members=await universe.index_members(),
             sectors={share.symbol: share.sector for share in selection.shares if share.sector},

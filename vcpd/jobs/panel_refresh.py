@@ -114,7 +114,7 @@ class UniversePanels:
 
     async def _selection(self) -> PanelSelection:
         shares = frozenset(share.id for share in (await self.universe.current()).shares)
-        benchmark = self.universe.exchange.full_symbol(self.universe.settings.benchmark)
+        benchmark = self.universe.rules.benchmark
         return PanelSelection(benchmark, lambda instrument: instrument.id in shares, self.n_sessions)
 
 

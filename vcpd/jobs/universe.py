@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from vcpd.core.csv_table import CsvTable, decode_csv, parse_csv_table
 from vcpd.core.errors import BadInputError
@@ -97,22 +97,42 @@ class UniverseSelection:
         return self.indices + self.shares
 
 
+@dataclass(frozen=True, slots=True)
+class UniverseRules:
+    """The settings of a universe, and the full symbols that they name on an exchange."""
+
+    settings: UniverseSettings
+    exchange: Exchange
+    symbols: frozenset[str]
+    excluded: frozenset[str]
+    indices: tuple[str, ...]  # each once, the benchmark first
+
+    @classmethod
+    def of(cls, settings: UniverseSettings, exchange: Exchange) -> Self:
+        full_symbol = exchange.full_symbol
+        return cls(
+            settings,
+            exchange,
+            frozenset(map(full_symbol, settings.symbols)),
+            frozenset(map(full_symbol, settings.exclude)),
+            tuple(dict.fromkeys(map(full_symbol, (settings.benchmark, *settings.indices)))),
+        )
+
+    @property
+    def benchmark(self) -> str:
+        return self.indices[0]
+
+
 def select_universe(
-    stored: Iterable[StoredInstrument],
-    settings: UniverseSettings,
-    exchange: Exchange,
-    listed_in: Iterable[str] = (),
+    stored: Iterable[StoredInstrument], rules: UniverseRules, listed_in: Iterable[str] = ()
 ) -> UniverseSelection:
     """The universe among the stored instruments; `listed_in` are the symbols of the lists."""
+    settings, exchange = rules.settings, rules.exchange
     listed = {instrument.symbol: instrument for instrument in stored if instrument.listed}
-    full_symbol = exchange.full_symbol
-    own = {full_symbol(symbol) for symbol in settings.symbols}
-    named = own | {full_symbol(symbol) for symbol in listed_in}
-    excluded = {full_symbol(symbol) for symbol in settings.exclude}
-    wanted_indices = dict.fromkeys(map(full_symbol, (settings.benchmark, *settings.indices)))
-    indices = tuple(listed[symbol] for symbol in wanted_indices if symbol in listed)
+    named = rules.symbols | {exchange.full_symbol(symbol) for symbol in listed_in}
+    indices = tuple(listed[symbol] for symbol in rules.indices if symbol in listed)
     shares = [share for share in listed.values() if not share.instrument.is_index]
-    shares = [share for share in shares if share.symbol not in excluded]
+    shares = [share for share in shares if share.symbol not in rules.excluded]
     if named or settings.lists:
         shares = [share for share in shares if share.symbol in named]
     else:
@@ -120,9 +140,9 @@ def select_universe(
     kept = (
         shares
         if settings.funds
-        else [share for share in shares if share.symbol in own or not is_fund(share.instrument)]
+        else [share for share in shares if share.symbol in rules.symbols or not is_fund(share.instrument)]
     )
-    unknown = sorted((named | wanted_indices.keys()) - listed.keys() - excluded)
+    unknown = sorted(named.union(rules.indices) - listed.keys() - rules.excluded)
     ordered = tuple(sorted(kept, key=lambda share: share.symbol))
     return UniverseSelection(ordered, indices, tuple(unknown), len(shares) - len(kept))
 
@@ -149,19 +169,26 @@ class Universe:
     def __init__(
         self, settings: UniverseSettings, instruments: InstrumentStore, folder: Path, exchange: Exchange
     ) -> None:
-        self.settings = settings
-        self.exchange = exchange
+        self.rules = UniverseRules.of(settings, exchange)
         self._instruments = instruments
         self._folder = folder
 
     def reconfigure(self, settings: UniverseSettings) -> None:
         """Use `settings` from the next selection on."""
-        self.settings = settings
+        self.rules = UniverseRules.of(settings, self.exchange)
+
+    @property
+    def settings(self) -> UniverseSettings:
+        return self.rules.settings
+
+    @property
+    def exchange(self) -> Exchange:
+        return self.rules.exchange
 
     async def current(self) -> UniverseSelection:
         """Raises BadInputError for a list file that cannot be used."""
         listed_in = await asyncio.to_thread(self._members)
-        return select_universe(await self._instruments.all(), self.settings, self.exchange, listed_in)
+        return select_universe(await self._instruments.all(), self.rules, listed_in)
 
     async def index_members(self) -> Mapping[str, Sequence[str]]:
         """The members of each configured index that a list is named after; see `is_list_of`."""
