@@ -10,11 +10,11 @@ import pytest
 from tests.analysis.markets import base_closes, read_panel, series_of
 from tests.real_data import real_data
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.tasks import EarlierEnd, RecordedBases, ScreenParams
+from vcpd.analysis.tasks import EarlierEnd, ScreenParams
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.bars import BarSeries, FloatArray
 from vcpd.domain.panel import Panel, build_panel
-from vcpd.domain.setups import Base, BaseState, EventKind, Setup, SetupGroup
+from vcpd.domain.setups import Base, BaseState, EventKind, RecordedBases, Setup, SetupGroup
 
 BASE = base_closes((24.0, 12.0, 6.0), before=320)
 PIVOT = 100 * 0.995**2

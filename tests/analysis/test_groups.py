@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.detector_planted import panel_of
 from vcpd.analysis.screen import screen_rows
-from vcpd.analysis.tasks import RecordedBases, ScreenParams, ScreenResult
+from vcpd.analysis.tasks import ScreenParams, ScreenResult
 from vcpd.app.setup_alerts import ScreenRun, alerts_for_screen
 from vcpd.cli.screen import list_setups
 from vcpd.domain.alerts import AlertKind
@@ -16,7 +16,7 @@ from vcpd.domain.group_history import sessions_in_group
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.panel import Panel
 from vcpd.domain.record import reported_setups
-from vcpd.domain.setups import BaseState, Setup, SetupGroup, count_groups, in_group_order
+from vcpd.domain.setups import BaseState, RecordedBases, Setup, SetupGroup, count_groups, in_group_order
 from vcpd.sandbox.settings import SandboxSettings
 from vcpd.sandbox.simulated import SimulatedMarket
 

@@ -6,10 +6,10 @@ from datetime import date
 
 import msgspec
 
-from vcpd.analysis.tasks import EncodedScreenResult, RecordedBases, ScreenParams, ScreenResult
+from vcpd.analysis.tasks import EncodedScreenResult, ScreenParams, ScreenResult
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.panel import build_panel
-from vcpd.domain.setups import Base, BaseState, EncodedSetup, EventKind, Setup, SetupEvent
+from vcpd.domain.setups import Base, BaseState, EncodedSetup, EventKind, RecordedBases, Setup, SetupEvent
 
 DAY = date(2024, 3, 4)
 

@@ -4,10 +4,8 @@ The daemon names these functions and never calls them, so it does not hold the k
 its own process takes the functions from their own modules.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
-from itertools import groupby
-from operator import attrgetter
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
@@ -15,7 +13,7 @@ import msgspec
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.panel import Panel
 from vcpd.domain.record import ReportedSetup, reported_setups
-from vcpd.domain.setups import Base, EncodedSetup, Setup
+from vcpd.domain.setups import Base, EncodedSetup, RecordedBases, Setup
 
 if TYPE_CHECKING:
     from vcpd.analysis.risk.parameters import RiskResult, RiskTaskParams
@@ -24,24 +22,6 @@ if TYPE_CHECKING:
     from vcpd.domain.scans import ScanResult
 
 T = TypeVar("T")
-
-
-class RecordedBases(msgspec.Struct, frozen=True):
-    """The recorded bases by symbol, packed: each piece of a screen carries all and unpacks its own few."""
-
-    packed: dict[str, bytes] = {}
-
-    @classmethod
-    def of(cls, bases: Iterable[Base]) -> Self:
-        by_symbol = groupby(sorted(bases, key=attrgetter("symbol")), attrgetter("symbol"))
-        return cls({symbol: msgspec.msgpack.encode(tuple(own)) for symbol, own in by_symbol})
-
-    def for_symbol(self, symbol: str) -> tuple[Base, ...]:
-        packed = self.packed.get(symbol)
-        return () if packed is None else _bases_decoder.decode(packed)
-
-
-_bases_decoder = msgspec.msgpack.Decoder(tuple[Base, ...])
 
 
 class EarlierEnd(msgspec.Struct, frozen=True):

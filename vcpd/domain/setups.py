@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date
 from enum import StrEnum
+from itertools import groupby
+from operator import attrgetter
 from typing import Final, Self
 
 import msgspec
@@ -281,6 +283,24 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     def group(self) -> SetupGroup | None:
         """The list that shows it after `last_judged`."""
         return None if self.setup is None else self.setup.group
+
+
+class RecordedBases(msgspec.Struct, frozen=True):
+    """The recorded bases by symbol, packed: each piece of a screen carries all and unpacks its own few."""
+
+    packed: dict[str, bytes] = {}
+
+    @classmethod
+    def of(cls, bases: Iterable[Base]) -> Self:
+        by_symbol = groupby(sorted(bases, key=attrgetter("symbol")), attrgetter("symbol"))
+        return cls({symbol: msgspec.msgpack.encode(tuple(own)) for symbol, own in by_symbol})
+
+    def for_symbol(self, symbol: str) -> tuple[Base, ...]:
+        packed = self.packed.get(symbol)
+        return () if packed is None else _bases_decoder.decode(packed)
+
+
+_bases_decoder = msgspec.msgpack.Decoder(tuple[Base, ...])
 
 
 def count_groups(groups: Iterable[SetupGroup | None]) -> dict[str, int]:

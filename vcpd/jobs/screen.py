@@ -10,7 +10,6 @@ from vcpd.analysis.risk.parameters import RiskParameters, RiskTaskParams
 from vcpd.analysis.tasks import (
     EarlierEnd,
     EncodedScreenResult,
-    RecordedBases,
     ScreenParams,
     measure_risk,
     score_risk,
@@ -21,7 +20,7 @@ from vcpd.domain.calendar import TradingCalendar, unscheduled_closing_text
 from vcpd.domain.instruments import OTHER_SHARES, share_class
 from vcpd.domain.risk import RiskScore
 from vcpd.domain.runs import Outcome, RunContext, RunResult
-from vcpd.domain.setups import EncodedSetup, Setup, count_groups
+from vcpd.domain.setups import EncodedSetup, RecordedBases, Setup, count_groups
 from vcpd.jobs.panel_refresh import UniversePanels
 from vcpd.jobs.quote_snapshot import NothingTradedError, QuoteSnapshot
 from vcpd.ports import Clock, FailedSymbol, RiskStore, SetupStore, Workers
