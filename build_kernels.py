@@ -17,8 +17,16 @@ from setuptools import Extension
 from setuptools import build_meta as _setuptools
 from setuptools.command.build_ext import build_ext
 
-# Sums and products as they are written, on every machine: no fused operations, no other order.
-FLAGS: Final = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-Wno-unreachable-code"]
+# Sums and products as they are written, on every machine: no fused operations, no other order. No operation
+# traps, so the compiler may choose between two numbers without a branch: signs of returns predict no branch.
+FLAGS: Final = [
+    "-O3",
+    "-g0",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-Wno-unreachable-code",
+]
 # For kernels that have been tried with all checks; what Python objects do in these modules is as ever, except
 # that a number counted from the end, x[-1], is for slices and tuples alone: a test looks for others.
 DIRECTIVES: Final = {
@@ -86,7 +94,12 @@ class BuildKernels(build_ext):
             Extension(SHARED_NAME, [str(SHARED_CODE)], extra_compile_args=FLAGS),
             *cythonize(
                 [
-                    Extension(name, [f"{name.replace('.', '/')}.py"], extra_compile_args=FLAGS)
+                    Extension(
+                        name,
+                        [f"{name.replace('.', '/')}.py"],
+                        extra_compile_args=FLAGS,
+                        depends=["build_kernels.py"],
+                    )
                     for name in kernels()
                 ],
                 build_dir=str(BUILD_FOLDER),

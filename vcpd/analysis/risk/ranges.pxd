@@ -1,10 +1,10 @@
 cimport cython
 
-cdef double _TIE, _FLAT, _MILLION, _UNKNOWN
+cdef double _TIE, _FLAT, _MILLION, _UNKNOWN, _INFINITY
 cdef Py_ssize_t _SHORT, _LONG, _FAST, _SLOW
 
 cdef double _atr_pct(
-    const double[:] high, const double[:] low, const double[:] close, Py_ssize_t length
+    const double[::1] high, const double[::1] low, const double[::1] close, Py_ssize_t length
 ) noexcept nogil
 @cython.locals(worst=double)
 cdef void _measure_gaps(const double[::1] gaps, double threshold, double[::1] out) noexcept nogil
@@ -16,24 +16,24 @@ cdef void _measure_ranges(
     double[:, ::1] workspace,
     double[:, ::1] out,
 ) noexcept nogil
-cdef void _measure_range_row(
-    const double[:, :] bars, double gap_threshold, double[:, ::1] workspace, double[::1] out
+cdef void _split_sessions(
+    const double[::1] opening, const double[::1] close, double[::1] gaps, double[::1] intraday
 ) noexcept nogil
-cdef void _measure_volume_spread(
+cdef Py_ssize_t _measure_volume_spread(
     const double[::1] volumes, double spike_ratio, double[::1] out
 ) noexcept nogil
-cdef double _amihud(const double[::1] returns, const double[::1] values) noexcept nogil
-cdef Py_ssize_t _gather_known(
-    const double[:, :] bars, const double[::1] returns, double[:, ::1] known
+cdef double _amihud(
+    const double[::1] returns, const double[::1] values, double[::1] ratios
 ) noexcept nogil
 cdef void _measure_volumes(
-    const double[:, :, ::1] bars,
+    const double[:, ::1] volume,
     const double[:, ::1] returns,
+    const double[:, ::1] values,
+    const double[:, ::1] ordered,
     const long long[::1] first,
     double spike_ratio,
-    double[:, ::1] known,
+    double[::1] ratios,
     double[:, ::1] out,
-    double[:, ::1] values,
 ) noexcept nogil
 cdef Py_ssize_t _crossings(const double[::1] close) noexcept nogil
 cdef double _log_fit_r2(const double[::1] logs) noexcept nogil

@@ -13,12 +13,9 @@ from vcpd.analysis.risk.window import BarWindow
 from vcpd.domain.bars import FloatArray, IntArray
 
 if cython.compiled:
-    from cython.cimports.libc.math import fabs, isfinite, sqrt
-    from cython.cimports.vcpd.analysis.risk.returns import total_of
+    from cython.cimports.libc.math import fabs, sqrt
 else:
-    from math import fabs, isfinite, sqrt
-
-    from vcpd.analysis.risk.returns import total_of
+    from math import fabs, sqrt
 
 SHORT_ATR_SESSIONS: Final = 14
 LONG_ATR_SESSIONS: Final = 50
@@ -37,6 +34,7 @@ _TIE: Final = SMA_TIE_TOLERANCE
 _FLAT: Final = MIN_LOG_VARIANCE
 _MILLION: Final = PER_MILLION
 _UNKNOWN: Final = float("nan")
+_INFINITY: Final = float("inf")
 
 
 def measure_range(window: BarWindow, gap_threshold: float) -> FloatArray:
@@ -75,7 +73,12 @@ def _measure_gaps(gaps: FloatArray, threshold: float, out: FloatArray) -> None:
 
 def _overnight_share(gaps: FloatArray, intraday: FloatArray) -> float:
     count = gaps.shape[0]
-    gap_mean, intraday_mean = total_of(gaps) / count, total_of(intraday) / count
+    gap_mean = intraday_mean = 0.0
+    for column in range(count):
+        gap_mean += gaps[column]
+        intraday_mean += intraday[column]
+    gap_mean /= count
+    intraday_mean /= count
     gap_squares = intraday_squares = 0.0
     for column in range(count):
         gap_deviation = gaps[column] - gap_mean
@@ -91,21 +94,24 @@ def _measure_ranges(
 ) -> None:
     """`workspace` is (2, w)."""
     for row in range(first.shape[0]):
-        if bars.shape[2] - first[row] > 2:
-            _measure_range_row(bars[:, row, first[row] :], gap_threshold, workspace, out[row])
+        start = first[row]
+        count = bars.shape[2] - start - 1
+        if count > 1:
+            opening, high, low = bars[0, row, start:], bars[1, row, start:], bars[2, row, start:]
+            close = bars[3, row, start:]
+            out[row, 0] = _atr_pct(high, low, close, _SHORT)
+            out[row, 1] = _atr_pct(high, low, close, _LONG)
+            gaps, intraday = workspace[0, :count], workspace[1, :count]
+            _split_sessions(opening, close, gaps, intraday)
+            _measure_gaps(gaps, gap_threshold, out[row])
+            out[row, 5] = _overnight_share(gaps, intraday)
 
 
-def _measure_range_row(
-    bars: FloatArray, gap_threshold: float, workspace: FloatArray, out: FloatArray
-) -> None:
-    count = bars.shape[1] - 1
-    for bar in range(count):
-        workspace[0, bar] = bars[0, bar + 1] / bars[3, bar] - 1.0
-        workspace[1, bar] = bars[3, bar + 1] / bars[0, bar + 1] - 1.0
-    out[0] = _atr_pct(bars[1], bars[2], bars[3], _SHORT)
-    out[1] = _atr_pct(bars[1], bars[2], bars[3], _LONG)
-    _measure_gaps(workspace[0, :count], gap_threshold, out)
-    out[5] = _overnight_share(workspace[0, :count], workspace[1, :count])
+def _split_sessions(opening: FloatArray, close: FloatArray, gaps: FloatArray, intraday: FloatArray) -> None:
+    """The returns from each close to the next opening, and from there to its close."""
+    for column in range(gaps.shape[0]):
+        gaps[column] = opening[column + 1] / close[column] - 1.0
+        intraday[column] = close[column + 1] / opening[column + 1] - 1.0
 
 
 def measure_volume(window: BarWindow, returns: FloatArray, spike_ratio: float) -> FloatArray:
@@ -116,73 +122,71 @@ def measure_volume(window: BarWindow, returns: FloatArray, spike_ratio: float) -
     traded value = close x volume.
     """
     out = np.full((len(window.first), len(VOLUME_METRICS)), np.nan)
-    values = np.full(returns.shape, np.nan)
-    known = np.empty((3, returns.shape[1]))
-    _measure_volumes(window.bars, returns, window.first, spike_ratio, known, out, values)
-    out[:, -1] = _row_median(values)
+    values = window.volume[:, 1:] * window.close[:, 1:]
+    values[np.isnan(returns)] = np.nan
+    _measure_volumes(
+        window.volume,
+        returns,
+        values,
+        np.sort(values, axis=1),
+        window.first,
+        spike_ratio,
+        np.empty(returns.shape[1]),
+        out,
+    )
     return out
 
 
-def _row_median(values: FloatArray) -> FloatArray:
-    """Median of the numbers of each row (n,), NaN where there is none; sorting puts NaN last."""
-    ordered = np.sort(values, axis=1)
-    count = np.isfinite(ordered).sum(axis=1)
-    rows = np.arange(len(values))
-    median: FloatArray = (ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, count // 2]) / 2
-    return median
-
-
-def _measure_volume_spread(volumes: FloatArray, spike_ratio: float, out: FloatArray) -> None:
-    count = volumes.shape[0]
-    mean = total_of(volumes) / count
-    if mean <= 0.0:
-        return
-    squares, spikes = 0.0, 0
-    for column in range(count):
-        squares += (volumes[column] - mean) * (volumes[column] - mean)
-        spikes += 1 if volumes[column] > spike_ratio * mean else 0
-    out[0] = sqrt(squares / (count - 1)) / mean
+def _measure_volume_spread(volumes: FloatArray, spike_ratio: float, out: FloatArray) -> int:
+    """Variation and spikes of the known volumes go to `out`; gives how many are known."""
+    known, mean = 0, 0.0
+    for column in range(volumes.shape[0]):
+        volume = volumes[column]
+        known += 1 if fabs(volume) < _INFINITY else 0  # not for NaN
+        mean += volume if fabs(volume) < _INFINITY else 0.0
+    if known < 2 or mean <= 0.0:
+        return known
+    mean /= known
+    squares, spikes, spike = 0.0, 0, spike_ratio * mean
+    for column in range(volumes.shape[0]):
+        volume = volumes[column] if fabs(volumes[column]) < _INFINITY else mean
+        squares += (volume - mean) * (volume - mean)
+        spikes += 1 if volume > spike else 0
+    out[0] = sqrt(squares / (known - 1)) / mean
     out[1] = spikes
+    return known
 
 
-def _amihud(returns: FloatArray, values: FloatArray) -> float:
+def _amihud(returns: FloatArray, values: FloatArray, ratios: FloatArray) -> float:
+    """`ratios` is work space."""
+    for column in range(values.shape[0]):
+        size, value = fabs(returns[column]), values[column]
+        ratios[column] = size / value if value > 0.0 else 0.0
     total, traded = 0.0, 0
     for column in range(values.shape[0]):
-        if values[column] > 0.0:
-            total += fabs(returns[column]) / values[column]
-            traded += 1
+        total += ratios[column]
+        traded += 1 if values[column] > 0.0 else 0
     return total / traded * _MILLION if traded > 0 else _UNKNOWN
 
 
-def _gather_known(bars: FloatArray, returns: FloatArray, known: FloatArray) -> int:
-    """Write volume, return and traded value of the sessions with a volume to `known`; gives how many."""
-    count = 0
-    for column in range(returns.shape[0]):
-        if isfinite(bars[4, column]):
-            known[0, count] = bars[4, column]
-            known[1, count] = returns[column]
-            known[2, count] = bars[4, column] * bars[3, column]
-            count += 1
-    return count
-
-
 def _measure_volumes(
-    bars: FloatArray,
+    volume: FloatArray,
     returns: FloatArray,
+    values: FloatArray,
+    ordered: FloatArray,
     first: IntArray,
     spike_ratio: float,
-    known: FloatArray,
+    ratios: FloatArray,
     out: FloatArray,
-    values: FloatArray,
 ) -> None:
-    """`known` (3, w - 1) is work space; the traded values go to `values` (n, w - 1)."""
+    """`values` (n, w - 1) are the traded ones, `ordered` the same by size; `ratios` (w - 1) is work space."""
     for row in range(first.shape[0]):
         start = first[row]
-        count = _gather_known(bars[:, row, start + 1 :], returns[row, start:], known)
-        values[row, :count] = known[2, :count]
-        if count > 1:
-            _measure_volume_spread(known[0, :count], spike_ratio, out[row])
-            out[row, 2] = _amihud(known[1, :count], known[2, :count])
+        known = _measure_volume_spread(volume[row, start + 1 :], spike_ratio, out[row])
+        if known > 1:
+            out[row, 2] = _amihud(returns[row, start:], values[row, start:], ratios)
+        if known > 0:
+            out[row, 3] = (ordered[row, (known - 1) // 2] + ordered[row, known // 2]) / 2.0
 
 
 def measure_trend_steadiness(window: BarWindow) -> FloatArray:

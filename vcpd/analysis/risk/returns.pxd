@@ -1,10 +1,10 @@
 cimport cython
 
-cdef double _YEAR, _ROOT_YEAR, _STILL, _CONSTANT, _UNKNOWN
+cdef double _YEAR, _ROOT_YEAR, _STILL, _CONSTANT, _UNKNOWN, _INFINITY
 cdef Py_ssize_t _TAIL, _NOWHERE
 
 cdef void _fill_simple_returns(
-    const double[:, :] close, const long long[::1] first, double[:, ::1] returns
+    const double[:, ::1] close, const long long[::1] first, double[:, ::1] returns
 ) noexcept nogil
 cdef double total_of(const double[::1] values) noexcept nogil
 @cython.locals(below=Py_ssize_t)
@@ -26,22 +26,29 @@ cdef void _measure_drawdowns(
     const double[:, ::1] close,
     const long long[:, ::1] positions,
     const long long[::1] first,
+    double[:, ::1] work,
     double[:, ::1] out,
     long long[:, ::1] at,
 ) noexcept nogil
-cdef void _measure_drawdown_row(
-    const double[::1] close, const long long[::1] positions, double[::1] out, long long[::1] at
-) noexcept nogil
 @cython.locals(high=double)
-cdef Py_ssize_t _trough(const double[::1] close, double[::1] out) noexcept nogil
-cdef Py_ssize_t _peak_before(const double[::1] close, Py_ssize_t trough) noexcept nogil
+cdef void _measure_falls(const double[::1] close, double[::1] highs, double[::1] falls) noexcept nogil
+cdef void _measure_drawdown_row(
+    const double[::1] close,
+    const double[::1] highs,
+    const double[::1] falls,
+    const long long[::1] positions,
+    double[::1] out,
+    long long[::1] at,
+) noexcept nogil
+@cython.locals(deepest=double, trough=Py_ssize_t)
+cdef Py_ssize_t _deepest(const double[::1] falls) noexcept nogil
 cdef Py_ssize_t _recovery_bar(const double[::1] close, Py_ssize_t peak, Py_ssize_t trough) noexcept nogil
-cdef Py_ssize_t _pair_returns(
-    const double[:] index, const double[::1] returns, double[::1] own, double[::1] market
+cdef Py_ssize_t _gather_pairs(
+    const double[::1] returns, const double[::1] changes, double[::1] own, double[::1] market
 ) noexcept nogil
 cdef void _regress(const double[::1] own, const double[::1] market, double[::1] out) noexcept nogil
 cdef void _measure_market_rows(
-    const double[:, :] index,
+    const double[:, ::1] changes,
     const double[:, ::1] returns,
     const long long[::1] first,
     Py_ssize_t minimum_pairs,

@@ -14,9 +14,9 @@ from vcpd.domain.bars import FloatArray, IntArray
 from vcpd.domain.calendar import SESSIONS_PER_YEAR
 
 if cython.compiled:
-    from cython.cimports.libc.math import isfinite, sqrt
+    from cython.cimports.libc.math import fabs, sqrt
 else:
-    from math import isfinite, sqrt
+    from math import fabs, sqrt
 
 TAIL_PCT: Final = 5  # percent of the returns that CVaR 95 averages
 MIN_DEVIATION: Final = 1e-12  # a standard deviation below this is rounding, not movement
@@ -29,6 +29,7 @@ _STILL: Final = MIN_DEVIATION
 _NOWHERE: Final = NO_POSITION
 _CONSTANT: Final = NO_VARIANCE
 _UNKNOWN: Final = float("nan")
+_INFINITY: Final = float("inf")
 
 
 def measure_returns(window: BarWindow, returns: FloatArray) -> FloatArray:
@@ -130,25 +131,48 @@ def measure_drawdown(window: BarWindow) -> tuple[FloatArray, IntArray]:
     """
     out = np.full((len(window.first), len(DRAWDOWN_METRICS)), np.nan)
     at = np.full((len(window.first), len(DRAWDOWN_DATES)), NO_POSITION, np.int64)
-    _measure_drawdowns(window.close, window.positions, window.first, out, at)
+    work = np.empty((2, window.close.shape[1]))
+    _measure_drawdowns(window.close, window.positions, window.first, work, out, at)
     return out, at
 
 
 def _measure_drawdowns(
-    close: FloatArray, positions: IntArray, first: IntArray, out: FloatArray, at: IntArray
+    close: FloatArray, positions: IntArray, first: IntArray, work: FloatArray, out: FloatArray, at: IntArray
 ) -> None:
+    """`work` (2, w) is work space."""
     for row in range(first.shape[0]):
-        start = first[row]
-        if start < close.shape[1]:
-            _measure_drawdown_row(close[row, start:], positions[row, start:], out[row], at[row])
+        start, width = first[row], close.shape[1]
+        if start < width:
+            highs, falls = work[0, start:], work[1, start:]
+            _measure_falls(close[row, start:], highs, falls)
+            _measure_drawdown_row(close[row, start:], highs, falls, positions[row, start:], out[row], at[row])
 
 
-def _measure_drawdown_row(close: FloatArray, positions: IntArray, out: FloatArray, at: IntArray) -> None:
-    trough, last = _trough(close, out), close.shape[0] - 1
-    out[1] = 0.0
-    if trough == 0:
+def _measure_falls(close: FloatArray, highs: FloatArray, falls: FloatArray) -> None:
+    """The highest close up to each bar, and how far each close is below it, a fraction <= 0."""
+    high = close[0]
+    for column in range(close.shape[0]):
+        high = max(high, close[column])
+        highs[column] = high
+    for column in range(close.shape[0]):
+        falls[column] = close[column] / highs[column] - 1.0
+
+
+def _measure_drawdown_row(
+    close: FloatArray,
+    highs: FloatArray,
+    falls: FloatArray,
+    positions: IntArray,
+    out: FloatArray,
+    at: IntArray,
+) -> None:
+    trough, last = _deepest(falls), close.shape[0] - 1
+    out[0], out[1] = falls[trough], 0.0
+    if falls[trough] == 0.0:
         return
-    peak = _peak_before(close, trough)
+    peak = trough
+    while close[peak] < highs[trough]:
+        peak -= 1
     recovery = _recovery_bar(close, peak, trough)
     at[0], at[1] = positions[peak], positions[trough]
     if recovery == _NOWHERE:
@@ -158,25 +182,13 @@ def _measure_drawdown_row(close: FloatArray, positions: IntArray, out: FloatArra
         at[2] = positions[recovery]
 
 
-def _trough(close: FloatArray, out: FloatArray) -> int:
-    """Where the deepest fall from a running high ends, 0 without one; its depth is the first of `out`."""
-    deepest, trough, high = 0.0, 0, close[0]
-    for column in range(close.shape[0]):
-        high = max(high, close[column])
-        fall = close[column] / high - 1.0
-        if fall < deepest:
-            deepest, trough = fall, column
-    out[0] = deepest
+def _deepest(falls: FloatArray) -> int:
+    """Where the first of the deepest falls is, 0 without any."""
+    deepest, trough = 0.0, 0
+    for column in range(falls.shape[0]):
+        trough = column if falls[column] < deepest else trough
+        deepest = min(deepest, falls[column])
     return trough
-
-
-def _peak_before(close: FloatArray, trough: int) -> int:
-    """The last bar at the highest close up to the trough."""
-    peak = 0
-    for column in range(trough + 1):
-        if close[column] >= close[peak]:
-            peak = column
-    return peak
 
 
 def _recovery_bar(close: FloatArray, peak: int, trough: int) -> int:
@@ -193,26 +205,29 @@ def measure_market(window: BarWindow, returns: FloatArray, minimum_pairs: int) -
     close at either date is left out. NaN with fewer than `minimum_pairs`.
     """
     out = np.full((len(window.first), len(MARKET_METRICS)), np.nan)
-    pairs = np.empty((2, returns.shape[1]))
-    _measure_market_rows(window.index, returns, window.first, max(minimum_pairs, 2), pairs, out)
+    changes, pairs = np.empty_like(returns), np.empty((2, returns.shape[1]))
+    _fill_simple_returns(window.index, window.first, changes)
+    _measure_market_rows(changes, returns, window.first, max(minimum_pairs, 2), pairs, out)
     return out
 
 
-def _pair_returns(index: FloatArray, returns: FloatArray, own: FloatArray, market: FloatArray) -> int:
+def _gather_pairs(returns: FloatArray, changes: FloatArray, own: FloatArray, market: FloatArray) -> int:
     """Write the returns that both have to `own` and `market`; gives how many."""
     count = 0
     for column in range(returns.shape[0]):
-        change = index[column + 1] / index[column] - 1.0
-        if isfinite(change):
-            own[count] = returns[column]
-            market[count] = change
-            count += 1
+        own[count], market[count] = returns[column], changes[column]
+        count += 1 if fabs(changes[column]) < _INFINITY else 0  # not for NaN
     return count
 
 
 def _regress(own: FloatArray, market: FloatArray, out: FloatArray) -> None:
     count = own.shape[0]
-    own_mean, market_mean = total_of(own) / count, total_of(market) / count
+    own_mean = market_mean = 0.0
+    for column in range(count):
+        own_mean += own[column]
+        market_mean += market[column]
+    own_mean /= count
+    market_mean /= count
     together = own_squares = market_squares = 0.0
     for column in range(count):
         own_deviation = own[column] - own_mean
@@ -230,7 +245,7 @@ def _regress(own: FloatArray, market: FloatArray, out: FloatArray) -> None:
 
 
 def _measure_market_rows(
-    index: FloatArray,
+    changes: FloatArray,
     returns: FloatArray,
     first: IntArray,
     minimum_pairs: int,
@@ -241,6 +256,6 @@ def _measure_market_rows(
     own, market = pairs[0], pairs[1]
     for row in range(first.shape[0]):
         start = first[row]
-        count = _pair_returns(index[row, start:], returns[row, start:], own, market)
+        count = _gather_pairs(returns[row, start:], changes[row, start:], own, market)
         if count >= minimum_pairs:
             _regress(own[:count], market[:count], out[row])

@@ -64,7 +64,9 @@ def pack_window(panel: Panel, rows: range, stop: int, width: int) -> BarWindow:
 def _count_prices(values: FloatArray) -> int:
     count = 0
     for column in range(values.shape[0]):
-        count += 1 if 0.0 < values[column] < _INFINITY else 0  # not for NaN
+        above = 1 if values[column] > 0.0 else 0
+        below = 1 if values[column] < _INFINITY else 0
+        count += above & below  # NaN is neither
     return count
 
 
