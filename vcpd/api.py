@@ -21,7 +21,8 @@ from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.explain import explain as explain_lines
 from vcpd.analysis.outcomes import Estimate
 from vcpd.analysis.risk.parameters import RiskTaskParams
-from vcpd.analysis.risk.report import measure_risk, score_risk
+from vcpd.analysis.risk.report import measure_risk
+from vcpd.analysis.risk.scores import score_risk
 from vcpd.analysis.sizing import Sizing, SizingChoice, size_of_setup
 from vcpd.analysis.sizing_parameters import SizingParameters
 from vcpd.analysis.tasks import ScreenParams
@@ -215,6 +216,6 @@ def _judged(
     return judged
 
 
-def _risk_scores(panel: Panel, as_of: date | None) -> list[RiskScore]:
+def _risk_scores(panel: Panel, as_of: date | None) -> Sequence[RiskScore]:
     asked = RiskTaskParams(as_of=as_of)
     return score_risk([measure_risk(panel, range(len(panel.symbols)), asked)], asked)

@@ -15,7 +15,7 @@ from vcpd.domain.live import FeedStatus, LiveEvent, LivePrices, MinuteVolumes, S
 from vcpd.domain.panel import Panel, PanelReference, PanelSelection, RebuiltPanel
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.domain.record import ReportedSetup
-from vcpd.domain.risk import RiskScore, RiskSummary
+from vcpd.domain.risk import EncodedRiskScore, RiskScore, RiskSummary
 from vcpd.domain.runs import Outcome, Progress, Run, RunCause
 from vcpd.domain.setups import Base, EncodedSetup, Setup
 
@@ -282,7 +282,7 @@ class WatchStore(Protocol):
 
 
 class RiskStore(Protocol):
-    async def put(self, as_of: date, scores: Sequence[RiskScore]) -> None: ...
+    async def put(self, as_of: date, scores: Sequence[EncodedRiskScore]) -> None: ...
     async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]: ...
     async def for_symbol(self, symbol: str) -> Sequence[RiskScore]:
         """The scores of all evaluated sessions, latest first."""

@@ -16,7 +16,8 @@ from tests.analysis.risk_samples import Metrics, expected_metrics, from_closes, 
 from tests.real_data import real_data
 from vcpd.analysis.risk.metric_names import DATE_METRICS, METRICS
 from vcpd.analysis.risk.parameters import RiskParameters, RiskResult, RiskTaskParams
-from vcpd.analysis.risk.report import measure_risk, score_risk
+from vcpd.analysis.risk.report import measure_risk
+from vcpd.analysis.risk.scores import score_risk
 from vcpd.core.errors import BadInputError
 from vcpd.domain.bars import BarSeries
 from vcpd.domain.panel import Panel, build_panel
@@ -273,7 +274,7 @@ def test_scores_are_plain_json() -> None:
     """Neither NaN nor infinity leaves the room: undefined is null."""
     flat = from_closes("A", np.full(260, 77.7), np.full(260, np.nan))
     panel = build_panel([flat, *(walk(name, 260, seed) for seed, name in enumerate("BCDEF"))])
-    text = msgspec.json.encode(score_risk([measured(panel)], RiskTaskParams()))
+    text = msgspec.json.encode(list(score_risk([measured(panel)], RiskTaskParams())))
     first = json.loads(text, parse_constant=pytest.fail)[0]
     assert first["reason"] == "nothing to rank for volume: no metric of it is defined"
     assert first["metrics"]["volume_variation"] is None

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from vcpd.analysis.risk.metric_names import COMPONENTS, DATE_METRICS, METRICS
 from vcpd.analysis.risk.parameters import RiskParameters, RiskResult, RiskTaskParams
-from vcpd.analysis.risk.report import percentiles, score_risk
-from vcpd.domain.risk import RiskBand
+from vcpd.analysis.risk.scores import percentiles, score_risk
+from vcpd.analysis.tasks import score_risk_encoded
+from vcpd.domain.risk import RiskBand, RiskScore
 
 AS_OF = date(2025, 6, 30)
 
@@ -63,7 +64,33 @@ def test_the_universe_is_all_blocks_together() -> None:
     scores = score_risk([block(0.1, 0.2, 0.3, 0.4, 0.5, 0.6)], RiskTaskParams())
     two = score_risk([block(0.1, 0.2), block(0.3, 0.4, 0.5, 0.6, symbol="T")], RiskTaskParams())
     assert [each.score for each in scores] == [each.score for each in two]
-    assert score_risk([], RiskTaskParams()) == []
+    assert list(score_risk([], RiskTaskParams())) == []
+
+
+def test_one_score_read_alone_is_the_one_of_the_whole_list() -> None:
+    """By number, from the end, and as a range; none beyond the ends."""
+    varied = block(0.1, 0.2, 0.3, 0.4, 0.5, math.nan, reasons=(None, "bad data", None, None, None, None))
+    varied.values[2, METRICS.index("beta")] = np.nan
+    varied.dates[3, 0] = np.datetime64("2025-02-03")
+    scores = score_risk([varied], RiskTaskParams())
+    listed = list(scores)
+    assert [scores[row] for row in range(-6, 6)] == [*listed, *listed]
+    assert scores[1:4] == listed[1:4]
+    assert [score.reason is None for score in listed] == [True, False, True, True, True, False]
+    assert listed[3].metrics["max_drawdown_peak"] == "2025-02-03"
+    with pytest.raises(IndexError):
+        scores[6]
+
+
+def test_written_out_a_score_has_the_same_text_and_fields() -> None:
+    """What a worker sends to the store is what reading the columns gives."""
+    varied = block(0.1, 0.2, 0.3, 0.4, 0.5, math.nan)
+    scores = score_risk([varied], RiskTaskParams())
+    written = score_risk_encoded([varied], RiskTaskParams())
+    assert [msgspec.json.decode(row.text, type=RiskScore) for row in written] == list(scores)
+    assert [(row.symbol, row.score, row.band, row.reason) for row in written] == [
+        (score.symbol, score.score, score.band, score.reason) for score in scores
+    ]
 
 
 def test_a_tiny_universe_has_metrics_but_no_score() -> None:

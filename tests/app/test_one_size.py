@@ -18,7 +18,8 @@ from tests.fakes.positions import FakePositionNotes
 from tests.fakes.regimes import context_of
 from vcpd.analysis.heat import HeatSettings
 from vcpd.analysis.risk.parameters import RiskTaskParams
-from vcpd.analysis.risk.report import measure_risk, score_risk
+from vcpd.analysis.risk.report import measure_risk
+from vcpd.analysis.risk.scores import score_risk
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.sizing import SizingChoice
 from vcpd.analysis.sizing_parameters import SizingParameters

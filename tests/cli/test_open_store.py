@@ -24,7 +24,7 @@ from vcpd.core.errors import (
     UnavailableError,
 )
 from vcpd.core.secrets import Secret
-from vcpd.domain.risk import RiskBand, RiskScore
+from vcpd.domain.risk import EncodedRiskScore, RiskBand, RiskScore
 from vcpd.domain.runs import Outcome, RunCause
 from vcpd.domain.setups import Base, BaseState, EncodedSetup, EventKind, SetupEvent
 from vcpd.ports import SessionSpan
@@ -75,7 +75,7 @@ async def _add_results(database: Database) -> None:
     score = RiskScore(
         symbol=BEST, as_of=LAST, score=12.0, band=RiskBand.LOW, components={"gap": 1.0}, metrics={}
     )
-    await PostgresRiskStore(database).put(LAST, [score])
+    await PostgresRiskStore(database).put(LAST, [EncodedRiskScore.of(score)])
     runs = PostgresRunStore(database, WallClock())
     run = await runs.begin("screen", datetime(2025, 6, 30, 13, tzinfo=UTC), LAST, RunCause.TICK)
     assert run is not None

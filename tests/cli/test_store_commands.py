@@ -21,7 +21,7 @@ from vcpd.domain.bars import BarSeries
 from vcpd.domain.instruments import Instrument, StoredInstrument
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.quality_rules import QualityRule
-from vcpd.domain.risk import RiskBand, RiskScore
+from vcpd.domain.risk import EncodedRiskScore, RiskBand, RiskScore
 from vcpd.domain.setups import BaseState, EncodedSetup
 from vcpd.ports import Coverage, SessionSpan
 from vcpd.store import bar_files
@@ -155,7 +155,7 @@ async def _fill_verdicts() -> None:
                 components={"gap": 1.0},
                 metrics={},
             )
-            await PostgresRiskStore(database).put(session, [score])
+            await PostgresRiskStore(database).put(session, [EncodedRiskScore.of(score)])
     finally:
         await database.close()
 

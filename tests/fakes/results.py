@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from vcpd.core.errors import PermanentError
 from vcpd.domain.record import ReportedSetup
-from vcpd.domain.risk import RiskScore, RiskSummary
+from vcpd.domain.risk import EncodedRiskScore, RiskScore, RiskSummary
 from vcpd.domain.setups import ENDED_STATES, Base, EncodedSetup, Setup
 from vcpd.store.screen_results import decode_result
 
@@ -77,10 +77,11 @@ class FakeRiskStore:
     known: Sequence[str] | None = None
     by_session: dict[date, Sequence[RiskScore]] = field(default_factory=dict)
 
-    async def put(self, as_of: date, scores: Sequence[RiskScore]) -> None:
+    async def put(self, as_of: date, scores: Sequence[EncodedRiskScore]) -> None:
         refuse_unknown(self.known, [score.symbol for score in scores])
+        decoded = [decode_result(score.text, RiskScore, score.symbol) for score in scores]
         self.by_session[as_of] = sorted(
-            scores, key=lambda score: (score.score is None, -(score.score or 0.0), score.symbol)
+            decoded, key=lambda score: (score.score is None, -(score.score or 0.0), score.symbol)
         )
 
     async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]:

@@ -34,7 +34,7 @@ from vcpd.domain.live import RunningBar, WatchedCandidate, WatchStatus
 from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.quality_rules import QualityFlag, QualityRule, QuarantinedBar
 from vcpd.domain.record import ReportedSetup
-from vcpd.domain.risk import RiskBand, RiskScore, RiskSummary
+from vcpd.domain.risk import EncodedRiskScore, RiskBand, RiskScore, RiskSummary
 from vcpd.domain.runs import Outcome, Run, RunCause
 from vcpd.domain.scans import SavedScan, ScanClause, ScanResult, ScanRow
 from vcpd.domain.setups import (
@@ -121,7 +121,7 @@ class FakeSetups(SetupsBySession):
 
 
 class FakeRisk:
-    async def put(self, as_of: date, scores: Sequence[RiskScore]) -> None: ...
+    async def put(self, as_of: date, scores: Sequence[EncodedRiskScore]) -> None: ...
 
     async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]:
         score = RiskScore(

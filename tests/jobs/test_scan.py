@@ -18,7 +18,7 @@ from vcpd.domain.alerts import AlertKind
 from vcpd.domain.instruments import CompanySector
 from vcpd.domain.market_regime import SectorLevel, SectorRank
 from vcpd.domain.nse_calendar import NSE
-from vcpd.domain.risk import RiskBand, RiskScore
+from vcpd.domain.risk import EncodedRiskScore, RiskBand, RiskScore
 from vcpd.domain.runs import Outcome
 from vcpd.domain.scans import SavedScan
 from vcpd.domain.setups import EncodedSetup, Setup
@@ -137,7 +137,9 @@ def _risk(symbol: str, gap: float) -> RiskScore:
 
 async def test_components_of_the_risk_score_are_those_of_the_session() -> None:
     sample, risk = await _collected(), FakeRiskStore()
-    await risk.put(SESSION, [_risk(symbol, 10.0 * at) for at, symbol in enumerate(SYMBOLS)])
+    await risk.put(
+        SESSION, [EncodedRiskScore.of(_risk(symbol, 10.0 * at)) for at, symbol in enumerate(SYMBOLS)]
+    )
     evaluate, panel = _evaluator(sample, risk=risk), await sample.universe_panels.current_or_new()
     asked = ScanParams(expression="risk_gap >= 40 and risk < 50 and risk_trend == 50")
     assert [row.symbol for row in (await evaluate(panel, SESSION, asked)).items] == SYMBOLS[4:]

@@ -8,7 +8,7 @@ import pytest
 from tests.store.market import instruments_of
 from vcpd.core.errors import PermanentError
 from vcpd.domain.instruments import Instrument
-from vcpd.domain.risk import RiskBand, RiskScore, RiskSummary
+from vcpd.domain.risk import EncodedRiskScore, RiskBand, RiskScore, RiskSummary
 from vcpd.ports import RiskStore
 from vcpd.store.database import Database
 from vcpd.store.instruments import PostgresInstrumentStore
@@ -31,6 +31,10 @@ def risk_of(symbol: str, as_of: date = MONDAY, score: float | None = 42.5) -> Ri
     )
 
 
+def written(*scores: RiskScore) -> list[EncodedRiskScore]:
+    return [EncodedRiskScore.of(score) for score in scores]
+
+
 async def store_of(database: Database, *symbols: str) -> RiskStore:
     await instruments_of(database, *symbols)
     return PostgresRiskStore(database)
@@ -40,8 +44,8 @@ async def test_scores_come_back_riskiest_first_unscored_last(database: Database)
     store = await store_of(database, "NSE:AAA", "NSE:BBB", "NSE:CCC")
     scores = [risk_of("NSE:AAA", score=None), risk_of("NSE:BBB", score=1.0), risk_of("NSE:CCC")]
     assert await store.for_session() == (None, ())
-    await store.put(MONDAY, scores)
-    await store.put(MONDAY, scores)
+    await store.put(MONDAY, written(*scores))
+    await store.put(MONDAY, written(*scores))
     assert await store.for_session() == (MONDAY, [scores[2], scores[1], scores[0]])
     assert await store.for_session(TUESDAY) == (None, ())
     assert await store.summaries(MONDAY) == {
@@ -51,15 +55,15 @@ async def test_scores_come_back_riskiest_first_unscored_last(database: Database)
 
 async def test_a_session_scored_again_shows_only_the_new_scores(database: Database) -> None:
     store = await store_of(database, "NSE:AAA", "NSE:BBB")
-    await store.put(MONDAY, [risk_of("NSE:AAA"), risk_of("NSE:BBB")])
-    await store.put(MONDAY, [risk_of("NSE:BBB", score=7.0)])
+    await store.put(MONDAY, written(risk_of("NSE:AAA"), risk_of("NSE:BBB")))
+    await store.put(MONDAY, written(risk_of("NSE:BBB", score=7.0)))
     assert await store.for_session() == (MONDAY, [risk_of("NSE:BBB", score=7.0)])
 
 
 async def test_a_symbols_scores_run_through_time_and_renames(database: Database) -> None:
     store = await store_of(database, "NSE:OLD")
-    await store.put(TUESDAY, [risk_of("NSE:OLD", TUESDAY, 50.0)])
-    await store.put(MONDAY, [risk_of("NSE:OLD", MONDAY, 40.0)])
+    await store.put(TUESDAY, written(risk_of("NSE:OLD", TUESDAY, 50.0)))
+    await store.put(MONDAY, written(risk_of("NSE:OLD", MONDAY, 40.0)))
     await PostgresInstrumentStore(database).merge([Instrument("NSE:NEW", 1000)], TUESDAY)
     assert [(score.symbol, score.as_of, score.score) for score in await store.for_symbol("NSE:NEW")] == [
         ("NSE:NEW", TUESDAY, 50.0),
@@ -72,8 +76,8 @@ async def test_while_a_session_runs_the_evening_before_states_the_risk(database:
     """Its verdicts are there at noon, its scores only at night; a later score is not looked at."""
     await instruments_of(database, "NSE:AAA", "NSE:BBB")
     store = PostgresRiskStore(database)
-    await store.put(MONDAY, [risk_of("NSE:AAA"), risk_of("NSE:BBB", score=7.0)])
-    await store.put(WEDNESDAY, [risk_of("NSE:AAA", WEDNESDAY, 9.0)])
+    await store.put(MONDAY, written(risk_of("NSE:AAA"), risk_of("NSE:BBB", score=7.0)))
+    await store.put(WEDNESDAY, written(risk_of("NSE:AAA", WEDNESDAY, 9.0)))
     wanted = {
         *(("NSE:AAA", TUESDAY), ("NSE:AAA", WEDNESDAY), ("NSE:BBB", WEDNESDAY)),
         *(("NSE:AAA", MONDAY - timedelta(1)), ("NSE:ZZZ", WEDNESDAY)),
@@ -91,7 +95,7 @@ async def test_an_unknown_component_survives(database: Database) -> None:
     odd = RiskScore(
         symbol="NSE:AAA", as_of=MONDAY, score=None, band=None, components={"beta": math.nan}, metrics={}
     )
-    await store.put(MONDAY, [odd])
+    await store.put(MONDAY, written(odd))
     _, (back,) = await store.for_session()
     assert back.score is None
     assert math.isnan(back.components["beta"])
@@ -100,7 +104,7 @@ async def test_an_unknown_component_survives(database: Database) -> None:
 async def test_an_unknown_symbol_writes_nothing(database: Database) -> None:
     store = await store_of(database, "NSE:AAA")
     with pytest.raises(PermanentError, match="NSE:ZZZ"):
-        await store.put(MONDAY, [risk_of("NSE:AAA"), risk_of("NSE:ZZZ")])
+        await store.put(MONDAY, written(risk_of("NSE:AAA"), risk_of("NSE:ZZZ")))
     assert await store.for_session() == (None, ())
 
 
@@ -108,6 +112,6 @@ async def test_a_whole_market_is_written_in_several_statements(database: Databas
     names = [f"NSE:S{number}" for number in range(601)]
     await instruments_of(database, *names)
     store = PostgresRiskStore(database)
-    await store.put(MONDAY, [risk_of(name, score=float(n) / 10) for n, name in enumerate(names)])
+    await store.put(MONDAY, written(*(risk_of(name, score=float(n) / 10) for n, name in enumerate(names))))
     _, kept = await store.for_session()
     assert [score.symbol for score in kept] == names[::-1]

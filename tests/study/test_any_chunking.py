@@ -13,7 +13,8 @@ from vcpd.analysis.breadth import Breadth, BreadthWindow, breadth
 from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.outcomes import estimate_counts, estimate_difference
 from vcpd.analysis.risk.parameters import RiskParameters, RiskTaskParams
-from vcpd.analysis.risk.report import measure_risk, score_risk
+from vcpd.analysis.risk.report import measure_risk
+from vcpd.analysis.risk.scores import score_risk
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.tasks import EncodedScreenResult, ScreenParams
 from vcpd.cli.history import to_document
@@ -58,7 +59,7 @@ async def screen(panel: Panel, map_rows: RowMapping) -> object:
 
 async def risk(_panel: Panel, map_rows: RowMapping) -> object:
     parameters = RiskTaskParams(parameters=RiskParameters(minimum_universe=20))
-    return score_risk(await map_rows(measure_risk, parameters), parameters)
+    return list(score_risk(await map_rows(measure_risk, parameters), parameters))
 
 
 async def history(_panel: Panel, map_rows: RowMapping) -> object:

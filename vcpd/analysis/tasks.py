@@ -13,12 +13,13 @@ import msgspec
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.panel import Panel
 from vcpd.domain.record import ReportedSetup, reported_setups
+from vcpd.domain.risk import EncodedRiskScore
 from vcpd.domain.setups import Base, EncodedSetup, RecordedBases, Setup
 
 if TYPE_CHECKING:
     from vcpd.analysis.risk.parameters import RiskResult, RiskTaskParams
+    from vcpd.analysis.risk.scores import RiskScores
     from vcpd.analysis.scans.request import ScanParams
-    from vcpd.domain.risk import RiskScore
     from vcpd.domain.scans import ScanResult
 
 T = TypeVar("T")
@@ -104,6 +105,7 @@ __all__ = [
     "evaluate_scan",
     "measure_risk",
     "score_risk",
+    "score_risk_encoded",
     "screen_rows",
     "screen_rows_encoded",
     "warm_up",
@@ -130,20 +132,27 @@ def evaluate_scan(panel: Panel, _rows: range, parameters: "ScanParams") -> "Scan
 
 
 def measure_risk(panel: Panel, rows: range, parameters: "RiskTaskParams") -> "RiskResult":
-    """A panel task: see `risk.measure`."""
+    """A panel task: see `risk.report`."""
     from vcpd.analysis.risk import report
 
     return report.measure_risk(panel, rows, parameters)
 
 
-def score_risk(blocks: Sequence["RiskResult"], parameters: "RiskTaskParams") -> "list[RiskScore]":
-    """See `risk_scores.score`."""
-    from vcpd.analysis.risk import report
+def score_risk(blocks: Sequence["RiskResult"], parameters: "RiskTaskParams") -> "RiskScores":
+    """See `risk.scores`."""
+    from vcpd.analysis.risk import scores
 
-    return report.score_risk(blocks, parameters)
+    return scores.score_risk(blocks, parameters)
+
+
+def score_risk_encoded(
+    blocks: Sequence["RiskResult"], parameters: "RiskTaskParams"
+) -> list[EncodedRiskScore]:
+    """See `risk.scores`; the scores come written out."""
+    return [EncodedRiskScore.of(score) for score in score_risk(blocks, parameters)]
 
 
 def warm_up() -> None:
     """Import what the tasks need, so that the first of them begins at once."""
     from vcpd.analysis import screen  # noqa: F401 - as above
-    from vcpd.analysis.risk import report  # noqa: F401
+    from vcpd.analysis.risk import report, scores  # noqa: F401

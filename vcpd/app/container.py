@@ -57,7 +57,8 @@ from vcpd.web.context import WebContext
 from vcpd.web.server import WebServer
 from vcpd.web.sign_in import login_url
 
-PRELOAD: Final = ("vcpd.analysis.screen", "vcpd.analysis.risk.report")  # start no threads, so safe to fork
+# modules that start no threads, so safe to fork
+PRELOAD: Final = ("vcpd.analysis.screen", "vcpd.analysis.risk.report", "vcpd.analysis.risk.scores")
 LOCK_FILE: Final = "daemon.lock"
 WORKERS_CLOSE_TIMEOUT_S: Final = 10.0
 CANCEL_GRACE_S: Final = 15.0  # after the drain: for the rows of cancelled runs, and for who does not listen

@@ -7,6 +7,7 @@ import msgspec
 
 from vcpd.analysis.risk.metric_names import COMPONENTS, METRIC_NAMES
 from vcpd.analysis.risk.parameters import RiskTaskParams
+from vcpd.analysis.risk.scores import RiskScores
 from vcpd.analysis.sizing import Sizing, SizingChoice, size_of_setup
 from vcpd.analysis.tasks import ScreenParams, measure_risk, score_risk, screen_rows
 from vcpd.cli.analysis_settings import analysis_settings
@@ -42,9 +43,7 @@ def risk(arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def score_panel(
-    panel: Panel, arguments: argparse.Namespace, cluster: Engine | None = None
-) -> list[RiskScore]:
+def score_panel(panel: Panel, arguments: argparse.Namespace, cluster: Engine | None = None) -> RiskScores:
     """Every symbol of the panel, scored within it; measured in this process without a cluster."""
     measuring = RiskTaskParams(as_of=arguments.as_of, parameters=analysis_settings(arguments).risk)
     measured = compute_rows(measure_risk, panel, range(len(panel.symbols)), measuring, cluster)
@@ -53,8 +52,11 @@ def score_panel(
 
 def _risk_from_bars(arguments: argparse.Namespace, cluster: Engine | None) -> list[RiskScore]:
     panel = load_panel(arguments)
-    wanted = {panel.symbols[row] for row in row_range(panel, arguments.symbol)}
-    return [score for score in score_panel(panel, arguments, cluster) if score.symbol in wanted]
+    scores = score_panel(panel, arguments, cluster)
+    if arguments.symbol is None:
+        return list(scores)
+    (row,) = row_range(panel, arguments.symbol)
+    return [scores[scores.symbols.index(panel.symbols[row])]]
 
 
 def _risk_from_daemon(arguments: argparse.Namespace) -> list[RiskScore]:

@@ -42,3 +42,26 @@ class RiskScore(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             symbol=symbol, as_of=as_of, score=None, band=None, components={}, metrics={}, reason=reason
         )
+
+
+class EncodedRiskScore(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An encoded risk score: the fields to search by, and the whole as JSON.
+
+    Its forty values are one text here, which goes from a worker to the database as it is.
+    """
+
+    symbol: str
+    score: float | None
+    band: RiskBand | None
+    reason: str | None
+    text: str
+
+    @classmethod
+    def of(cls, score: RiskScore) -> Self:
+        return cls(
+            symbol=score.symbol,
+            score=score.score,
+            band=score.band,
+            reason=score.reason,
+            text=msgspec.json.encode(score).decode(),
+        )

@@ -12,13 +12,13 @@ from vcpd.analysis.tasks import (
     EncodedScreenResult,
     ScreenParams,
     measure_risk,
-    score_risk,
+    score_risk_encoded,
     screen_rows_encoded,
 )
 from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.calendar import TradingCalendar, unscheduled_closing_text
 from vcpd.domain.instruments import OTHER_SHARES, share_class
-from vcpd.domain.risk import RiskScore
+from vcpd.domain.risk import EncodedRiskScore, RiskScore
 from vcpd.domain.runs import Outcome, RunContext, RunResult
 from vcpd.domain.setups import EncodedSetup, RecordedBases, Setup, count_groups
 from vcpd.jobs.panel_refresh import UniversePanels
@@ -129,8 +129,11 @@ class ScoreRisk:
         blocks = await self.workers.map_panel(
             measure_risk, reference, measuring, progress=context.progress, failed_symbols=failed_symbols
         )
-        scored = await self.workers.call(score_risk, list(blocks), measuring)
-        scored += [RiskScore.unscored(lost.symbol, context.session, lost.reason) for lost in failed_symbols]
+        scored = await self.workers.call(score_risk_encoded, list(blocks), measuring)
+        scored += [
+            EncodedRiskScore.of(RiskScore.unscored(lost.symbol, context.session, lost.reason))
+            for lost in failed_symbols
+        ]
         if not any(score.score is not None for score in scored):
             reason = f"no symbol could be scored for {context.session}: {_first_reason(scored)}"
             return RunResult(outcome=Outcome.FAILED, reason=reason)
@@ -138,10 +141,10 @@ class ScoreRisk:
         return RunResult(counts=_score_counts(scored), reason=self.panels.older_snapshot_note())
 
 
-def _first_reason(scored: Sequence[RiskScore]) -> str:
+def _first_reason(scored: Sequence[EncodedRiskScore]) -> str:
     return next((score.reason for score in scored if score.reason), "there is no panel yet: run collect")
 
 
-def _score_counts(scored: Sequence[RiskScore]) -> dict[str, int]:
+def _score_counts(scored: Sequence[EncodedRiskScore]) -> dict[str, int]:
     given = sum(score.score is not None for score in scored)
     return {"scored": given, "without_score": len(scored) - given}

@@ -18,7 +18,7 @@ import msgspec
 
 from vcpd.core.errors import PermanentError
 from vcpd.domain.record import FIRST_HASH, RecordEntry, ReportedSetup, canonical_json, entry_hash
-from vcpd.domain.risk import RiskBand, RiskScore, RiskSummary
+from vcpd.domain.risk import EncodedRiskScore, RiskBand, RiskScore, RiskSummary
 from vcpd.domain.setups import Base, BaseState, EncodedSetup, EventKind, Setup, SetupEvent
 from vcpd.store.database import Connection, Database
 from vcpd.store.sql_files import AdvisoryLock, named_queries
@@ -28,6 +28,7 @@ ROWS_PER_STATEMENT: Final = 250  # about a megabyte, packed for the server betwe
 V = TypeVar("V", bound=msgspec.Struct)
 SETUP_SQL: Final = named_queries("setups")
 SETUP_COLUMNS: Final = ("has_base", "passed", "state", "score", "rs_rating", "text")
+RISK_COLUMNS: Final = ("score", "band", "text")
 ENDED_STATES: Final = (BaseState.FAILED, BaseState.EXPIRED)
 REGIME_SQL: Final = named_queries("regimes")
 RISK_SQL: Final = named_queries("risk")
@@ -337,19 +338,20 @@ class PostgresRiskStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, as_of: date, scores: Sequence[RiskScore]) -> None:
+    async def put(self, as_of: date, scores: Sequence[EncodedRiskScore]) -> None:
         """See ports; the session's scores become these. Raises PermanentError for an unknown symbol."""
-        verdicts = await encode_results(scores)
         async with self._database.transaction() as connection:
             symbols = [score.symbol for score in scores]
             ids = await instrument_ids(connection, RISK_SQL["instrument_ids"], symbols)
             keys = [ids[symbol] for symbol in symbols]
             await connection.execute(RISK_SQL["record_session"], as_of)
             await connection.execute(RISK_SQL["drop_others"], as_of, keys)
-            columns = keys, [score.score for score in scores], [score.band for score in scores], verdicts
             for start in range(0, len(scores), ROWS_PER_STATEMENT):
-                some = (column[start : start + ROWS_PER_STATEMENT] for column in columns)
-                await connection.execute(RISK_SQL["put"], as_of, *some)
+                some = scores[start : start + ROWS_PER_STATEMENT]
+                columns = [[getattr(score, name) for score in some] for name in RISK_COLUMNS]
+                await connection.execute(
+                    RISK_SQL["put"], as_of, keys[start : start + ROWS_PER_STATEMENT], *columns
+                )
 
     async def for_session(self, session: date | None = None) -> tuple[date | None, Sequence[RiskScore]]:
         """See ports. (None, nothing) where that session, or any, was never scored."""
