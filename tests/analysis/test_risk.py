@@ -99,6 +99,25 @@ def undefined_where_flat(expected: Metrics, changes: list[float]) -> Metrics:
     return expected
 
 
+def test_an_infinite_volume_is_an_unknown_one() -> None:
+    """Neither mean nor median takes it in, and the session did not trade."""
+    infinite, unknown = walk("A", 300), walk("A", 300)
+    infinite.records["volume"][200:240:7] = np.inf
+    unknown.records["volume"][200:240:7] = np.nan
+    first, second = (measured(build_panel([series])).values for series in (infinite, unknown))
+    assert first.tobytes() == second.tobytes()
+
+
+def test_a_fall_lasts_from_the_last_close_at_its_high() -> None:
+    """Of two equal highs the later is the peak; of two equally deep falls the first counts."""
+    close = np.full(260, 90.0)
+    close[[50, 60]], close[[70, 80]] = 100.0, 45.0
+    block = measured(build_panel([from_closes("A", close, np.full(260, 1.0))]))
+    sessions = sessions_from("2024-01-01", 260)
+    assert metrics_of(block)["max_drawdown"] == pytest.approx(-0.55)
+    assert block.dates[0, :2].tolist() == [sessions[60].item(), sessions[70].item()]
+
+
 def test_constant_prices_have_no_ratio_and_no_fit() -> None:
     """No movement is zero volatility and zero drawdown; what would divide by it is undefined."""
     flat = from_closes("A", np.full(260, 77.7), np.full(260, 1000.0))

@@ -8,7 +8,9 @@ cdef double _atr_pct(
 ) noexcept nogil
 @cython.locals(worst=double)
 cdef void _measure_gaps(const double[::1] gaps, double threshold, double[::1] out) noexcept nogil
-cdef double _overnight_share(const double[::1] gaps, const double[::1] intraday) noexcept nogil
+cdef double _overnight_share(
+    const double[::1] gaps, const double[::1] intraday, double gap_mean, double intraday_mean
+) noexcept nogil
 cdef void _measure_ranges(
     const double[:, :, ::1] bars,
     const long long[::1] first,
@@ -16,15 +18,20 @@ cdef void _measure_ranges(
     double[:, ::1] workspace,
     double[:, ::1] out,
 ) noexcept nogil
-cdef void _split_sessions(
-    const double[::1] opening, const double[::1] close, double[::1] gaps, double[::1] intraday
+cdef void _measure_session_parts(
+    const double[::1] opening,
+    const double[::1] close,
+    double gap_threshold,
+    double[:, ::1] workspace,
+    double[::1] out,
+) noexcept nogil
+cdef void _fill_traded_values(
+    const double[:, ::1] close, const double[:, ::1] volume, const long long[::1] first, double[:, ::1] values
 ) noexcept nogil
 cdef Py_ssize_t _measure_volume_spread(
     const double[::1] volumes, double spike_ratio, double[::1] out
 ) noexcept nogil
-cdef double _amihud(
-    const double[::1] returns, const double[::1] values, double[::1] ratios
-) noexcept nogil
+cdef double _amihud(const double[::1] returns, const double[::1] values) noexcept nogil
 cdef void _measure_volumes(
     const double[:, ::1] volume,
     const double[:, ::1] returns,
@@ -32,7 +39,6 @@ cdef void _measure_volumes(
     const double[:, ::1] ordered,
     const long long[::1] first,
     double spike_ratio,
-    double[::1] ratios,
     double[:, ::1] out,
 ) noexcept nogil
 cdef Py_ssize_t _crossings(const double[::1] close) noexcept nogil

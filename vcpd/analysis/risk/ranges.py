@@ -71,22 +71,15 @@ def _measure_gaps(gaps: FloatArray, threshold: float, out: FloatArray) -> None:
     out[2], out[3], out[4] = 1.0 * beyond / count, total / count, worst
 
 
-def _overnight_share(gaps: FloatArray, intraday: FloatArray) -> float:
-    count = gaps.shape[0]
-    gap_mean = intraday_mean = 0.0
-    for column in range(count):
-        gap_mean += gaps[column]
-        intraday_mean += intraday[column]
-    gap_mean /= count
-    intraday_mean /= count
+def _overnight_share(gaps: FloatArray, intraday: FloatArray, gap_mean: float, intraday_mean: float) -> float:
     gap_squares = intraday_squares = 0.0
-    for column in range(count):
+    for column in range(gaps.shape[0]):
         gap_deviation = gaps[column] - gap_mean
         intraday_deviation = intraday[column] - intraday_mean
         gap_squares += gap_deviation * gap_deviation
         intraday_squares += intraday_deviation * intraday_deviation
     total = gap_squares + intraday_squares
-    return gap_squares / total if total > _FLAT * count else _UNKNOWN
+    return gap_squares / total if total > _FLAT * gaps.shape[0] else _UNKNOWN
 
 
 def _measure_ranges(
@@ -95,23 +88,28 @@ def _measure_ranges(
     """`workspace` is (2, w)."""
     for row in range(first.shape[0]):
         start = first[row]
-        count = bars.shape[2] - start - 1
-        if count > 1:
+        if bars.shape[2] - start > 2:
             opening, high, low = bars[0, row, start:], bars[1, row, start:], bars[2, row, start:]
             close = bars[3, row, start:]
             out[row, 0] = _atr_pct(high, low, close, _SHORT)
             out[row, 1] = _atr_pct(high, low, close, _LONG)
-            gaps, intraday = workspace[0, :count], workspace[1, :count]
-            _split_sessions(opening, close, gaps, intraday)
-            _measure_gaps(gaps, gap_threshold, out[row])
-            out[row, 5] = _overnight_share(gaps, intraday)
+            _measure_session_parts(opening, close, gap_threshold, workspace, out[row])
 
 
-def _split_sessions(opening: FloatArray, close: FloatArray, gaps: FloatArray, intraday: FloatArray) -> None:
-    """The returns from each close to the next opening, and from there to its close."""
-    for column in range(gaps.shape[0]):
+def _measure_session_parts(
+    opening: FloatArray, close: FloatArray, gap_threshold: float, workspace: FloatArray, out: FloatArray
+) -> None:
+    """Part the returns between closes at the opening, and measure both parts."""
+    count = close.shape[0] - 1
+    gaps, intraday = workspace[0, :count], workspace[1, :count]
+    gap_total = intraday_total = 0.0
+    for column in range(count):
         gaps[column] = opening[column + 1] / close[column] - 1.0
         intraday[column] = close[column + 1] / opening[column + 1] - 1.0
+        gap_total += gaps[column]
+        intraday_total += intraday[column]
+    _measure_gaps(gaps, gap_threshold, out)
+    out[5] = _overnight_share(gaps, intraday, gap_total / count, intraday_total / count)
 
 
 def measure_volume(window: BarWindow, returns: FloatArray, spike_ratio: float) -> FloatArray:
@@ -122,51 +120,50 @@ def measure_volume(window: BarWindow, returns: FloatArray, spike_ratio: float) -
     traded value = close x volume.
     """
     out = np.full((len(window.first), len(VOLUME_METRICS)), np.nan)
-    values = window.volume[:, 1:] * window.close[:, 1:]
-    values[np.isnan(returns)] = np.nan
-    _measure_volumes(
-        window.volume,
-        returns,
-        values,
-        np.sort(values, axis=1),
-        window.first,
-        spike_ratio,
-        np.empty(returns.shape[1]),
-        out,
-    )
+    values = np.empty_like(returns)
+    _fill_traded_values(window.close, window.volume, window.first, values)
+    ordered = np.sort(values, axis=1)
+    _measure_volumes(window.volume, returns, values, ordered, window.first, spike_ratio, out)
     return out
+
+
+def _fill_traded_values(close: FloatArray, volume: FloatArray, first: IntArray, values: FloatArray) -> None:
+    """Column j gets close x volume of bar j + 1: NaN before the second bar and of an unknown volume."""
+    for row in range(first.shape[0]):
+        values[row, : first[row]] = _UNKNOWN  # sorting puts them last
+        for column in range(first[row], values.shape[1]):
+            value = close[row, column + 1] * volume[row, column + 1]
+            values[row, column] = value if value < _INFINITY else _UNKNOWN
 
 
 def _measure_volume_spread(volumes: FloatArray, spike_ratio: float, out: FloatArray) -> int:
     """Variation and spikes of the known volumes go to `out`; gives how many are known."""
-    known, mean = 0, 0.0
+    known = total = 0.0
     for column in range(volumes.shape[0]):
         volume = volumes[column]
-        known += 1 if fabs(volume) < _INFINITY else 0  # not for NaN
-        mean += volume if fabs(volume) < _INFINITY else 0.0
-    if known < 2 or mean <= 0.0:
-        return known
-    mean /= known
-    squares, spikes, spike = 0.0, 0, spike_ratio * mean
+        known += 1.0 if fabs(volume) < _INFINITY else 0.0  # not for NaN
+        total += volume if fabs(volume) < _INFINITY else 0.0
+    if known < 2.0 or total <= 0.0:
+        return int(known)
+    mean = total / known
+    squares, spikes, spike = 0.0, 0.0, spike_ratio * mean
     for column in range(volumes.shape[0]):
         volume = volumes[column] if fabs(volumes[column]) < _INFINITY else mean
         squares += (volume - mean) * (volume - mean)
-        spikes += 1 if volume > spike else 0
-    out[0] = sqrt(squares / (known - 1)) / mean
+        spikes += 1.0 if volume > spike else 0.0
+    out[0] = sqrt(squares / (known - 1.0)) / mean
     out[1] = spikes
-    return known
+    return int(known)
 
 
-def _amihud(returns: FloatArray, values: FloatArray, ratios: FloatArray) -> float:
-    """`ratios` is work space."""
+def _amihud(returns: FloatArray, values: FloatArray) -> float:
+    total = traded = 0.0
     for column in range(values.shape[0]):
         size, value = fabs(returns[column]), values[column]
-        ratios[column] = size / value if value > 0.0 else 0.0
-    total, traded = 0.0, 0
+        total += size / value if value > 0.0 else 0.0
     for column in range(values.shape[0]):
-        total += ratios[column]
-        traded += 1 if values[column] > 0.0 else 0
-    return total / traded * _MILLION if traded > 0 else _UNKNOWN
+        traded += 1.0 if values[column] > 0.0 else 0.0
+    return total / traded * _MILLION if traded > 0.0 else _UNKNOWN
 
 
 def _measure_volumes(
@@ -176,15 +173,14 @@ def _measure_volumes(
     ordered: FloatArray,
     first: IntArray,
     spike_ratio: float,
-    ratios: FloatArray,
     out: FloatArray,
 ) -> None:
-    """`values` (n, w - 1) are the traded ones, `ordered` the same by size; `ratios` (w - 1) is work space."""
+    """`values` (n, w - 1) are the traded values, NaN where unknown; `ordered` the same by size."""
     for row in range(first.shape[0]):
         start = first[row]
         known = _measure_volume_spread(volume[row, start + 1 :], spike_ratio, out[row])
         if known > 1:
-            out[row, 2] = _amihud(returns[row, start:], values[row, start:], ratios)
+            out[row, 2] = _amihud(returns[row, start:], values[row, start:])
         if known > 0:
             out[row, 3] = (ordered[row, (known - 1) // 2] + ordered[row, known // 2]) / 2.0
 

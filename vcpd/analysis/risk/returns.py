@@ -252,7 +252,7 @@ def _measure_market_rows(
     pairs: FloatArray,
     out: FloatArray,
 ) -> None:
-    """`pairs` (2, w - 1) is work space."""
+    """`changes` are the index's returns; `pairs` (2, w - 1) is work space."""
     own, market = pairs[0], pairs[1]
     for row in range(first.shape[0]):
         start = first[row]

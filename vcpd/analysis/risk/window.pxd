@@ -2,7 +2,10 @@ cimport cython
 
 cdef double _INFINITY
 
-cdef Py_ssize_t _count_prices(const double[::1] values) noexcept nogil
+cdef double _is_price(double value) noexcept nogil
+cdef double _count_bars(
+    const double[::1] opening, const double[::1] high, const double[::1] low, const double[::1] close
+) noexcept nogil
 @cython.locals(waiting=int)
 cdef void _mark_complete_rows(
     const double[:, :, ::1] bars,

@@ -61,12 +61,18 @@ def pack_window(panel: Panel, rows: range, stop: int, width: int) -> BarWindow:
     return window
 
 
-def _count_prices(values: FloatArray) -> int:
-    count = 0
-    for column in range(values.shape[0]):
-        above = 1 if values[column] > 0.0 else 0
-        below = 1 if values[column] < _INFINITY else 0
-        count += above & below  # NaN is neither
+def _is_price(value: float) -> float:
+    """1.0 where `value` is finite and above zero, else 0.0: a number to multiply, no branch."""
+    above = 1.0 if value > 0.0 else 0.0
+    return above if value < _INFINITY else 0.0
+
+
+def _count_bars(opening: FloatArray, high: FloatArray, low: FloatArray, close: FloatArray) -> float:
+    """How many bars have four prices."""
+    count = 0.0
+    for column in range(close.shape[0]):
+        ends = _is_price(opening[column]) * _is_price(close[column])
+        count += ends * _is_price(high[column]) * _is_price(low[column])
     return count
 
 
@@ -76,13 +82,11 @@ def _mark_complete_rows(
     """Say of each row whether its bars, copied from row `start` and session `since` on, are all final."""
     width = bars.shape[2]
     for row in range(whole.shape[0]):
-        prices = 0
-        for plane in range(4):
-            prices += _count_prices(bars[plane, row])
+        count = _count_bars(bars[0, row], bars[1, row], bars[2, row], bars[3, row])
         waiting = 0
         for session in range(since, since + width):
             waiting |= provisional[start + row, session]
-        whole[row] = 1 if prices == 4 * width and not waiting else 0
+        whole[row] = 1 if count == width and not waiting else 0
 
 
 def _final_positions(values: FloatArray, provisional: FlagArray, stop: int, positions: IntArray) -> int:
