@@ -28,18 +28,29 @@ cdef void _measure_session_parts(
 cdef void _fill_traded_values(
     const double[:, ::1] close, const double[:, ::1] volume, const long long[::1] first, double[:, ::1] values
 ) noexcept nogil
-cdef Py_ssize_t _measure_volume_spread(
+cdef Py_ssize_t _count_finite(const double[::1] values) noexcept nogil
+@cython.locals(count=Py_ssize_t)
+cdef void _gather_known(
+    const double[::1] volumes, const double[::1] returns, const double[::1] values, double[:, ::1] known
+) noexcept nogil
+cdef void _measure_volume_spread(
     const double[::1] volumes, double spike_ratio, double[::1] out
 ) noexcept nogil
 cdef double _amihud(const double[::1] returns, const double[::1] values) noexcept nogil
+@cython.locals(count=Py_ssize_t)
 cdef void _measure_volumes(
     const double[:, ::1] volume,
     const double[:, ::1] returns,
     const double[:, ::1] values,
-    const double[:, ::1] ordered,
     const long long[::1] first,
     double spike_ratio,
+    double[:, ::1] known,
+    long long[::1] counts,
     double[:, ::1] out,
+) noexcept nogil
+@cython.locals(count=Py_ssize_t)
+cdef void _fill_medians(
+    const double[:, ::1] ordered, const long long[::1] counts, double[:, ::1] out
 ) noexcept nogil
 cdef Py_ssize_t _crossings(const double[::1] close) noexcept nogil
 cdef double _log_fit_r2(const double[::1] logs) noexcept nogil

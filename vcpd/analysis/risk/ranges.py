@@ -14,8 +14,11 @@ from vcpd.domain.bars import FloatArray, IntArray
 
 if cython.compiled:
     from cython.cimports.libc.math import fabs, sqrt
+    from cython.cimports.vcpd.analysis.risk.returns import total_of
 else:
     from math import fabs, sqrt
+
+    from vcpd.analysis.risk.returns import total_of
 
 SHORT_ATR_SESSIONS: Final = 14
 LONG_ATR_SESSIONS: Final = 50
@@ -122,8 +125,10 @@ def measure_volume(window: BarWindow, returns: FloatArray, spike_ratio: float) -
     out = np.full((len(window.first), len(VOLUME_METRICS)), np.nan)
     values = np.empty_like(returns)
     _fill_traded_values(window.close, window.volume, window.first, values)
-    ordered = np.sort(values, axis=1)
-    _measure_volumes(window.volume, returns, values, ordered, window.first, spike_ratio, out)
+    known, counts = np.empty((3, returns.shape[1])), np.empty_like(window.first)
+    _measure_volumes(window.volume, returns, values, window.first, spike_ratio, known, counts, out)
+    values.sort(axis=1)
+    _fill_medians(values, counts, out)
     return out
 
 
@@ -136,31 +141,41 @@ def _fill_traded_values(close: FloatArray, volume: FloatArray, first: IntArray, 
             values[row, column] = value if value < _INFINITY else _UNKNOWN
 
 
-def _measure_volume_spread(volumes: FloatArray, spike_ratio: float, out: FloatArray) -> int:
-    """Variation and spikes of the known volumes go to `out`; gives how many are known."""
-    known = total = 0.0
+def _count_finite(values: FloatArray) -> int:
+    count = 0.0
+    for column in range(values.shape[0]):
+        count += 1.0 if fabs(values[column]) < _INFINITY else 0.0  # not for NaN
+    return int(count)
+
+
+def _gather_known(volumes: FloatArray, returns: FloatArray, values: FloatArray, known: FloatArray) -> None:
+    """Write volume, return and traded value of the sessions with a volume to `known`."""
+    count = 0
     for column in range(volumes.shape[0]):
-        volume = volumes[column]
-        known += 1.0 if fabs(volume) < _INFINITY else 0.0  # not for NaN
-        total += volume if fabs(volume) < _INFINITY else 0.0
-    if known < 2.0 or total <= 0.0:
-        return int(known)
-    mean = total / known
+        if fabs(volumes[column]) < _INFINITY:
+            known[0, count], known[1, count] = volumes[column], returns[column]
+            known[2, count] = values[column]
+            count += 1
+
+
+def _measure_volume_spread(volumes: FloatArray, spike_ratio: float, out: FloatArray) -> None:
+    count = volumes.shape[0]
+    mean = total_of(volumes) / count
+    if mean <= 0.0:
+        return
     squares, spikes, spike = 0.0, 0.0, spike_ratio * mean
-    for column in range(volumes.shape[0]):
-        volume = volumes[column] if fabs(volumes[column]) < _INFINITY else mean
-        squares += (volume - mean) * (volume - mean)
-        spikes += 1.0 if volume > spike else 0.0
-    out[0] = sqrt(squares / (known - 1.0)) / mean
+    for column in range(count):
+        squares += (volumes[column] - mean) * (volumes[column] - mean)
+        spikes += 1.0 if volumes[column] > spike else 0.0
+    out[0] = sqrt(squares / (count - 1)) / mean
     out[1] = spikes
-    return int(known)
 
 
 def _amihud(returns: FloatArray, values: FloatArray) -> float:
     total = traded = 0.0
     for column in range(values.shape[0]):
-        size, value = fabs(returns[column]), values[column]
-        total += size / value if value > 0.0 else 0.0
+        value = values[column] if values[column] > 0.0 else _INFINITY  # without a trade it adds nothing
+        total += fabs(returns[column]) / value
     for column in range(values.shape[0]):
         traded += 1.0 if values[column] > 0.0 else 0.0
     return total / traded * _MILLION if traded > 0.0 else _UNKNOWN
@@ -170,19 +185,33 @@ def _measure_volumes(
     volume: FloatArray,
     returns: FloatArray,
     values: FloatArray,
-    ordered: FloatArray,
     first: IntArray,
     spike_ratio: float,
+    known: FloatArray,
+    counts: IntArray,
     out: FloatArray,
 ) -> None:
-    """`values` (n, w - 1) are the traded values, NaN where unknown; `ordered` the same by size."""
+    """`values` (n, w - 1) are the traded values, `counts` (n,) gets how many; `known` is work space."""
     for row in range(first.shape[0]):
         start = first[row]
-        known = _measure_volume_spread(volume[row, start + 1 :], spike_ratio, out[row])
-        if known > 1:
+        count = counts[row] = _count_finite(volume[row, start + 1 :])
+        if count < 2:
+            continue
+        if count == returns.shape[1] - start:
+            _measure_volume_spread(volume[row, start + 1 :], spike_ratio, out[row])
             out[row, 2] = _amihud(returns[row, start:], values[row, start:])
-        if known > 0:
-            out[row, 3] = (ordered[row, (known - 1) // 2] + ordered[row, known // 2]) / 2.0
+        else:
+            _gather_known(volume[row, start + 1 :], returns[row, start:], values[row, start:], known)
+            _measure_volume_spread(known[0, :count], spike_ratio, out[row])
+            out[row, 2] = _amihud(known[1, :count], known[2, :count])
+
+
+def _fill_medians(ordered: FloatArray, counts: IntArray, out: FloatArray) -> None:
+    """Write the median of the first `counts` of each row; nothing where there is none."""
+    for row in range(ordered.shape[0]):
+        count = counts[row]
+        if count > 0:
+            out[row, 3] = (ordered[row, (count - 1) // 2] + ordered[row, count // 2]) / 2.0
 
 
 def measure_trend_steadiness(window: BarWindow) -> FloatArray:

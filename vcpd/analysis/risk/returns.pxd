@@ -43,15 +43,22 @@ cdef void _measure_drawdown_row(
 @cython.locals(deepest=double, trough=Py_ssize_t)
 cdef Py_ssize_t _deepest(const double[::1] falls) noexcept nogil
 cdef Py_ssize_t _recovery_bar(const double[::1] close, Py_ssize_t peak, Py_ssize_t trough) noexcept nogil
-cdef Py_ssize_t _gather_pairs(
+cdef Py_ssize_t _fill_index_returns(const double[::1] index, double[::1] changes) noexcept nogil
+@cython.locals(count=Py_ssize_t)
+cdef void _gather_pairs(
     const double[::1] returns, const double[::1] changes, double[::1] own, double[::1] market
 ) noexcept nogil
 cdef void _regress(const double[::1] own, const double[::1] market, double[::1] out) noexcept nogil
+cdef bint _has_sessions_of(
+    Py_ssize_t other, Py_ssize_t row, const long long[:, ::1] positions, const long long[::1] first
+) noexcept nogil
+@cython.locals(known=Py_ssize_t)
 cdef void _measure_market_rows(
-    const double[:, ::1] changes,
+    const double[:, ::1] index,
+    const long long[:, ::1] positions,
     const double[:, ::1] returns,
     const long long[::1] first,
     Py_ssize_t minimum_pairs,
-    double[:, ::1] pairs,
+    double[:, ::1] work,
     double[:, ::1] out,
 ) noexcept nogil

@@ -205,19 +205,29 @@ def measure_market(window: BarWindow, returns: FloatArray, minimum_pairs: int) -
     close at either date is left out. NaN with fewer than `minimum_pairs`.
     """
     out = np.full((len(window.first), len(MARKET_METRICS)), np.nan)
-    changes, pairs = np.empty_like(returns), np.empty((2, returns.shape[1]))
-    _fill_simple_returns(window.index, window.first, changes)
-    _measure_market_rows(changes, returns, window.first, max(minimum_pairs, 2), pairs, out)
+    index, positions, first = window.index, window.positions, window.first
+    work = np.empty((3, returns.shape[1]))
+    _measure_market_rows(index, positions, returns, first, max(minimum_pairs, 2), work, out)
     return out
 
 
-def _gather_pairs(returns: FloatArray, changes: FloatArray, own: FloatArray, market: FloatArray) -> int:
-    """Write the returns that both have to `own` and `market`; gives how many."""
+def _fill_index_returns(index: FloatArray, changes: FloatArray) -> int:
+    """Write the index's returns; gives how many are known."""
+    known = 0.0
+    for column in range(index.shape[0] - 1):
+        change = index[column + 1] / index[column] - 1.0
+        changes[column] = change
+        known += 1.0 if fabs(change) < _INFINITY else 0.0  # not for NaN
+    return int(known)
+
+
+def _gather_pairs(returns: FloatArray, changes: FloatArray, own: FloatArray, market: FloatArray) -> None:
+    """Write the returns that both have to `own` and `market`."""
     count = 0
     for column in range(returns.shape[0]):
-        own[count], market[count] = returns[column], changes[column]
-        count += 1 if fabs(changes[column]) < _INFINITY else 0  # not for NaN
-    return count
+        if fabs(changes[column]) < _INFINITY:
+            own[count], market[count] = returns[column], changes[column]
+            count += 1
 
 
 def _regress(own: FloatArray, market: FloatArray, out: FloatArray) -> None:
@@ -244,18 +254,35 @@ def _regress(own: FloatArray, market: FloatArray, out: FloatArray) -> None:
         out[2] = min(max(correlation, -1.0), 1.0)
 
 
+def _has_sessions_of(other: int, row: int, positions: IntArray, first: IntArray) -> bool:
+    """Whether two rows are known to hold the same sessions: as many, without a hole, up to the same one."""
+    last = positions.shape[1] - 1
+    if first[row] != first[other] or first[row] > last or positions[row, last] != positions[other, last]:
+        return False
+    unbroken = positions[row, last] - (last - first[row])
+    return positions[row, first[row]] == unbroken and positions[other, first[row]] == unbroken
+
+
 def _measure_market_rows(
-    changes: FloatArray,
+    index: FloatArray,
+    positions: IntArray,
     returns: FloatArray,
     first: IntArray,
     minimum_pairs: int,
-    pairs: FloatArray,
+    work: FloatArray,
     out: FloatArray,
 ) -> None:
-    """`changes` are the index's returns; `pairs` (2, w - 1) is work space."""
-    own, market = pairs[0], pairs[1]
+    """`work` (3, w - 1) is work space. Rows of the same sessions share the index's returns."""
+    changes, own, market = work[0], work[1], work[2]
+    known = 0
     for row in range(first.shape[0]):
         start = first[row]
-        count = _gather_pairs(returns[row, start:], changes[row, start:], own, market)
-        if count >= minimum_pairs:
-            _regress(own[:count], market[:count], out[row])
+        if row == 0 or not _has_sessions_of(row - 1, row, positions, first):
+            known = _fill_index_returns(index[row, start:], changes)
+        if known < minimum_pairs:
+            continue
+        if known == returns.shape[1] - start:
+            _regress(returns[row, start:], changes[:known], out[row])
+        else:
+            _gather_pairs(returns[row, start:], changes, own, market)
+            _regress(own[:known], market[:known], out[row])
