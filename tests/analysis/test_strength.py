@@ -6,7 +6,7 @@ from datetime import date
 import numpy as np
 
 from tests.analysis.markets import universe
-from vcpd.analysis.strength import cached_ratings
+from vcpd.analysis.strength import SESSIONS_PER_BLOCK, StrengthRatings, cached_ratings
 from vcpd.domain.bars import FloatArray
 from vcpd.domain.panel import Panel, build_panel
 
@@ -44,3 +44,15 @@ def test_shared_ratings_are_those_of_the_very_universe_that_is_asked_for() -> No
     ):
         fresh = dataclasses.replace(panel, values=panel.values.copy())
         np.testing.assert_array_equal(rated(panel), rated(fresh))
+
+
+def test_a_share_that_was_suspended_has_the_ratings_of_the_whole_universe() -> None:
+    """Only the sessions at which it has bars are rated, in whatever order they are asked."""
+    panel = build_panel(universe(30, 600))
+    whole = StrengthRatings(panel, 5).since(panel.close, 0)
+    columns = np.array([300, 301, len(panel.sessions) - SESSIONS_PER_BLOCK, len(panel.sessions) - 1])
+    ratings = StrengthRatings(panel, 5)
+    for asked in (columns[3:], columns, columns[:2], columns[:0], np.arange(280, 420)):
+        for row in range(len(panel.symbols)):
+            np.testing.assert_array_equal(ratings.of(panel.close, row, asked), whole[asked, row])
+    assert not np.isnan(whole[300]).all()

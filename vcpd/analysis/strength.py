@@ -24,7 +24,7 @@ _RATING_VALUES: Final = np.array([np.nan, *range(1, 100)])
 
 
 class StrengthRatings:
-    """Ratings 1..99 of a panel, worked out from its last session backwards as they are asked.
+    """Ratings 1..99 of a panel, worked out in blocks of sessions as they are asked; block 0 is the latest.
 
     raw = 0.4 R63 + 0.2 R126 + 0.2 R189 + 0.2 R252 over the symbol's own bars (the usual public
     reconstruction of the IBD rating); the rating is its percentile among all symbols that have a bar at
@@ -35,28 +35,41 @@ class StrengthRatings:
     def __init__(self, panel: Panel, least: int) -> None:
         self._eligible = np.array([symbol not in panel.exclusions for symbol in panel.symbols], np.bool_)
         self._least = max(least, 2)
-        self._known_from = len(panel.sessions)
+        self._last = len(panel.sessions) - 1
+        self._rated: set[int] = set()
         self._places = np.zeros((len(panel.sessions), len(panel.symbols)), np.uint8)
 
     def of(self, close: FloatArray, row: int, columns: IntArray) -> FloatArray:
         """The ratings of the symbol in `row` at the panel's `columns` (ascending)."""
-        while len(columns) and columns[0] < self._known_from:
-            self._rate_block(close)
+        self._rate(close, columns)
         own: FloatArray = _RATING_VALUES[self._places[columns, row]]
         return own
 
     def since(self, close: FloatArray, first: int) -> FloatArray:
         """The ratings of all symbols (sessions, symbols) at the panel's columns from `first` on."""
-        while first < self._known_from:
-            self._rate_block(close)
+        self._rate(close, np.arange(first, self._last + 1))
         return _RATING_VALUES[self._places[first:]]
 
-    def _rate_block(self, close: FloatArray) -> None:
-        first, stop = max(self._known_from - SESSIONS_PER_BLOCK, 0), self._known_from
+    def _rate(self, close: FloatArray, columns: IntArray) -> None:
+        """Rate the blocks of `columns` (ascending) alone: bars of a suspended share may lie years apart."""
+        if not len(columns):
+            return
+        latest, earliest = self._block_of(columns.item(-1)), self._block_of(columns.item(0))
+        if self._rated.issuperset(range(latest, earliest + 1)):
+            return
+        for block in {self._block_of(column) for column in columns.tolist()} - self._rated:
+            self._rate_block(close, block)
+
+    def _block_of(self, column: int) -> int:
+        return (self._last - column) // SESSIONS_PER_BLOCK
+
+    def _rate_block(self, close: FloatArray, block: int) -> None:
+        stop = self._last + 1 - block * SESSIONS_PER_BLOCK
+        first = max(stop - SESSIONS_PER_BLOCK, 0)
         raw = _raw_strengths(readonly(close), self._eligible, first, stop - 1)
         ordered = np.where(np.isnan(raw), np.inf, raw)  # NumPy's fast sort takes no NaN
         _rank(raw, np.argsort(ordered, axis=1), self._least, self._places[first:stop])
-        self._known_from = first
+        self._rated.add(block)
 
 
 class _RatingsCache:
