@@ -264,8 +264,7 @@ TOYS: Final[Mapping[str, Toy]] = {
             ),
             Edit(
                 "vcpd/analysis/indicators.py",
-                "100 * atr / bars.close.item(t),\n"
-                "        volume_mean(bars, max(t + 1 - VOLUME_SESSIONS, 0), t + 1),\n",
+                "100 * atr / bars.close.item(t),\n        usual_volume,\n",
                 "        100.0,\n",
             ),
         ),

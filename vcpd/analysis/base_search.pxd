@@ -5,6 +5,16 @@ from vcpd.analysis.contractions cimport ContractionTable, SwingTracer
 cdef double _MARGIN, _TOLERANCE, _TIE, _INFINITY
 cdef Py_ssize_t _MOST
 
+@cython.locals(pivot=double)
+cdef Py_ssize_t _first_breakout(
+    const long long[::1] contractions,
+    const long long[:, ::1] high_at,
+    const double[::1] high,
+    const double[::1] close,
+    Py_ssize_t first,
+    Py_ssize_t since,
+) noexcept nogil
+
 cdef class BaseSearch:
     cdef SwingTracer _tracer
     cdef ContractionTable _table

@@ -60,6 +60,25 @@ def empty_chains(first: int, last: int) -> ChainArrays:
     )
 
 
+def first_breakout(chains: ChainArrays, bars: Bars, since: int) -> int:
+    """The first bar from `since` on whose close was under its chain's pivot and the next one above; or -1."""
+    return _first_breakout(
+        chains.contractions, chains.high_at, bars.high, bars.close, chains.first, since - chains.first
+    )
+
+
+def _first_breakout(
+    contractions: IntArray, high_at: IntArray, high: FloatArray, close: FloatArray, first: int, since: int
+) -> int:
+    """The same from slot `since` on of the chains from bar `first` on."""
+    for slot in range(since, contractions.shape[0] - 1):
+        if contractions[slot] > 0:
+            pivot = high[high_at[slot, contractions[slot] - 1]]
+            if close[first + slot] <= pivot < close[first + slot + 1]:
+                return first + slot
+    return -1
+
+
 class BaseSearch:
     """The search with its work space, for one symbol after the other."""
 

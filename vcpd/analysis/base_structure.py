@@ -26,6 +26,7 @@ from vcpd.analysis.gates import (
 )
 from vcpd.analysis.indicators import VOLUME_SESSIONS, Bars
 from vcpd.analysis.levels import Levels, levels_above
+from vcpd.analysis.rounding import rounded
 from vcpd.analysis.thresholds import TIE_TOLERANCE, SearchRules, Thresholds, is_at_most
 from vcpd.analysis.trend import Trend
 from vcpd.domain.bars import FloatArray, IntArray
@@ -38,16 +39,6 @@ def find_chains(bars: Bars, first: int, last: int, search: BaseSearch, rules: Se
     """The best chain at each of the bars first..last, each from the bars up to itself alone."""
     chains: ChainArrays = search.find(bars, first, last, rules)
     return chains
-
-
-def first_breakout(chains: ChainArrays, high: FloatArray, close: FloatArray, since: int) -> int:
-    """The first bar from `since` on whose close was under its chain's pivot and the next one above; or -1."""
-    counts = chains.contractions[since - chains.first : -1]
-    slots = np.arange(since - chains.first, len(chains.contractions) - 1)
-    pivots = high[chains.high_at[slots, counts - 1]]
-    bars = chains.first + slots
-    broken = np.flatnonzero((counts > 0) & (close[bars] <= pivots) & (pivots < close[bars + 1]))
-    return int(bars[broken[0]]) if len(broken) else -1
 
 
 class Chain(NamedTuple):
@@ -73,17 +64,17 @@ class Chain(NamedTuple):
 
 def chain_at(chains: ChainArrays, slot: int) -> Chain | None:
     """The chain of one session of the window."""
-    count = int(chains.contractions[slot])
+    count = chains.contractions.item(slot)
     if count == 0:
         return None
     return Chain(
-        tuple(chains.high_at[slot, :count].tolist()),
-        tuple(chains.low_at[slot, :count].tolist()),
-        float(chains.value[slot]),
-        bool(chains.valid[slot]),
-        bool(chains.confirmed[slot]),
-        float(chains.base_depth[slot]),
-        float(chains.advance[slot]),
+        tuple(chains.high_at[slot].tolist()[:count]),
+        tuple(chains.low_at[slot].tolist()[:count]),
+        chains.value.item(slot),
+        chains.valid.item(slot),
+        chains.confirmed.item(slot),
+        chains.base_depth.item(slot),
+        chains.advance.item(slot),
     )
 
 
@@ -115,11 +106,11 @@ def contractions_of(
     return tuple(
         [
             Contraction(
-                round(bars.high.item(high), 6),
+                rounded(bars.high.item(high), 6),
                 sessions[bars.column.item(high)],
-                round(bars.low.item(low), 6),
+                rounded(bars.low.item(low), 6),
                 sessions[bars.column.item(low)],
-                round(depth, 4),
+                rounded(depth, 4),
             )
             for high, low, depth in zip(chain.high_at, chain.low_at, depths, strict=True)
         ]

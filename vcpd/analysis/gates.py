@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from vcpd.analysis.rounding import rounded
 from vcpd.analysis.thresholds import TIE_TOLERANCE, Thresholds
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.setups import Gate
@@ -253,7 +254,7 @@ def structure_gates(structure: Structure[float], thresholds: Thresholds) -> dict
         if math.isnan(value):
             gates[name] = Gate(None, None, threshold, stay_threshold)
         else:
-            shown = round(float(value), digits) if math.isfinite(value) else None
+            shown = rounded(value, digits) if math.isfinite(value) else None
             holds = enter.holds(value)
             gates[name] = Gate(holds, shown, threshold, stay_threshold, holds or stay.holds(value))
     return gates
@@ -285,18 +286,17 @@ class TrendRow(NamedTuple):
 def trend_gates(row: TrendRow, allowed: int, thresholds: Thresholds) -> dict[str, Gate]:
     """One gate a criterion, and the template: how many of the known ones hold, of which `allowed` may not."""
     values, limits, holds = row.values.tolist(), row.limits.tolist(), row.holds.tolist()
-    rounded = {number: round(number, 4) for number in {*values, *limits}}  # the same few again and again
     share = 1 - thresholds.trend_stay_pct / 100
     gates = {}
     stayed = 0
     for name, hold, value_exact, limit_exact in zip(TREND_NAMES, holds, values, limits, strict=True):
-        value, limit = rounded[value_exact], rounded[limit_exact]
+        value, limit = rounded(value_exact, 4), rounded(limit_exact, 4)
         if hold < 0:
             gates[name] = _unknown_gate(value, limit)
             continue
         looser = float(min(thresholds.rs_rating_stay, limit)) if name == RATING_NAME else limit * share
         stays = hold == 1 or looser <= value + TIE_TOLERANCE * abs(value)
-        gates[name] = Gate(hold == 1, value, limit, round(looser, 4), stays)
+        gates[name] = Gate(hold == 1, value, limit, rounded(looser, 4), stays)
         stayed += stays
     held, needed = holds.count(1), float(len(holds) - holds.count(-1) - allowed)
     gates[TREND_TEMPLATE] = Gate(held >= needed, float(held), needed, needed, stayed >= needed)

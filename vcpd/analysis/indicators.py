@@ -44,7 +44,7 @@ class Bars(NamedTuple):
 
 
 def bars_of(panel: Panel, row: int, elapsed_share: float = 1.0) -> Bars:
-    """The bars that row `row` of the panel has; a bar needs all four prices.
+    """The bars that row `row` of the panel has; a bar needs all four prices. Views where none is missing.
 
     The volume of a provisional last bar is projected to the close of a session of which
     `elapsed_share` is over.
@@ -63,10 +63,17 @@ def projected_share(elapsed_share: float) -> float:
 def _present_bars(block: FloatArray, last_share: float) -> Bars:
     """The bars of a (5, sessions) block; the volume at its last session is divided by `last_share`."""
     sessions = block.shape[1]
+    if last_share == 1 and block.strides[1] == block.itemsize and _count_present(block) == sessions:
+        return _with_sums(np.arange(sessions), block, sessions)
     column, kept = np.empty(sessions, np.int64), np.empty((5, sessions))
     count = _keep_present(block, column, kept)
     if count > 0 and column[count - 1] == sessions - 1:
         kept[4, count - 1] /= last_share
+    return _with_sums(column, kept, count)
+
+
+def _with_sums(column: IntArray, kept: FloatArray, count: int) -> Bars:
+    """The first `count` bars of `kept` (5, sessions) and their running sums."""
     sums = np.zeros((4, count + 1))
     _fill_running_sums(kept, count, sums)
     return Bars(
@@ -74,6 +81,15 @@ def _present_bars(block: FloatArray, last_share: float) -> Bars:
         *(kept[0, :count], kept[1, :count], kept[2, :count], kept[3, :count], kept[4, :count]),
         *(sums[0], sums[1], sums[2], sums[3]),
     )
+
+
+def _count_present(block: FloatArray) -> int:
+    """Count the sessions with all four prices."""
+    count = 0
+    for session in range(block.shape[1]):
+        missing = isnan(block[0, session] + block[1, session] + block[2, session] + block[3, session])
+        count += 0 if missing else 1
+    return count
 
 
 def _keep_present(block: FloatArray, column: IntArray, kept: FloatArray) -> int:
@@ -139,20 +155,42 @@ class TightnessMeasures(NamedTuple):
 def measure_tightness(bars: Bars, anchor: int, peak: int, stop: int, t: int) -> TightnessMeasures:
     """Figures at bar t of a base whose final leg is bars peak+1..stop-1."""
     first = max(t - RANGE_SESSIONS + 1, 0)
-    top, bottom = float(bars.high[first : t + 1].max()), float(bars.low[first : t + 1].min())
-    closes = bars.close[max(t - 2, 0) : t + 1].tolist()
+    top, bottom = _highest(bars.high, first, t + 1), _lowest(bars.low, first, t + 1)
+    first_of_three = max(t - 2, 0)
+    high_close, low_close = (
+        _highest(bars.close, first_of_three, t + 1),
+        _lowest(bars.close, first_of_three, t + 1),
+    )
     atr = average_true_range(bars, t, 20)
+    usual_volume = volume_mean(bars, max(t + 1 - VOLUME_SESSIONS, 0), t + 1)
     return TightnessMeasures(
-        volume_mean(bars, peak + 1, stop) / volume_mean(bars, max(t + 1 - VOLUME_SESSIONS, 0), t + 1),
+        volume_mean(bars, peak + 1, stop) / usual_volume,
         _quietest_day(bars.volume, anchor, peak + 1, stop),
         volume_ratio(bars, t),
         100 * (top - bottom) / top,
         _quotient(top - bottom, atr),
-        100 * (max(closes) - min(closes)) / max(closes),
+        100 * (high_close - low_close) / high_close,
         _quotient(average_true_range(bars, t, 10), average_true_range(bars, t, 50)),
         100 * atr / bars.close.item(t),
-        volume_mean(bars, max(t + 1 - VOLUME_SESSIONS, 0), t + 1),
+        usual_volume,
     )
+
+
+def _highest(values: FloatArray, first: int, stop: int) -> float:
+    """The highest of first..stop-1, of which there is one at least."""
+    highest = values[first]
+    for t in range(first + 1, stop):
+        highest = max(highest, values[t])
+    return float(highest)
+
+
+def _lowest(values: FloatArray, first: int, stop: int) -> float:
+    """The lowest of first..stop-1 that is known; NaN where none is."""
+    lowest = _UNKNOWN
+    for t in range(first, stop):
+        if isnan(lowest) or values[t] < lowest:
+            lowest = values[t]
+    return float(lowest)
 
 
 def _quotient(dividend: float, divisor: float) -> float:
@@ -167,14 +205,23 @@ def volume_ratio(bars: Bars, t: int) -> float:
 
 def _quietest_day(volume: FloatArray, anchor: int, first: int, stop: int) -> float:
     """The least volume of first..stop-1 over the 10th percentile from the anchor on."""
-    base = volume[anchor:stop]
-    known = base[~np.isnan(base)]
-    leg = volume[first:stop]
-    leg = leg[~np.isnan(leg)]
-    if len(leg) == 0 or 2 * len(known) < len(base):
+    sessions = max(stop - anchor, 0)
+    known = np.empty(sessions)
+    count, least = _keep_known(volume, anchor, stop, known), _lowest(volume, first, stop)
+    if isnan(least) or 2 * count < sessions:
         return _UNKNOWN
-    tenth = low_percentile(known, 10)
-    return float(leg.min()) / tenth if tenth > 0 else _UNKNOWN
+    tenth = low_percentile(known[:count], 10)
+    return least / tenth if tenth > 0 else _UNKNOWN
+
+
+def _keep_known(values: FloatArray, first: int, stop: int, known: FloatArray) -> int:
+    """Write the values of first..stop-1 that are not NaN to `known`; gives how many."""
+    count = 0
+    for t in range(first, stop):
+        if not isnan(values[t]):
+            known[count] = values[t]
+            count += 1
+    return count
 
 
 def low_percentile(values: FloatArray, pct: float) -> float:
@@ -182,9 +229,23 @@ def low_percentile(values: FloatArray, pct: float) -> float:
     rank = (len(values) - 1) * pct / 100
     below = int(rank)
     above = min(below + 1, len(values) - 1)
-    ordered = np.partition(values, (below, above))
+    ordered = np.empty(above + 1)
+    _keep_least(values, ordered)
     share = rank - below
-    return float(ordered[below] * (1 - share) + ordered[above] * share)
+    return ordered.item(below) * (1 - share) + ordered.item(above) * share
+
+
+def _keep_least(values: FloatArray, least: FloatArray) -> None:
+    """Fill `least`, which is no longer than `values`, with the least of them, ascending."""
+    size = least.shape[0]
+    for number in range(values.shape[0]):
+        value, at = values[number], min(number, size - 1)
+        if number >= size and value >= least[at]:
+            continue
+        while at > 0 and least[at - 1] > value:
+            least[at] = least[at - 1]
+            at -= 1
+        least[at] = value
 
 
 class StrengthLine(NamedTuple):
@@ -198,13 +259,23 @@ class StrengthLine(NamedTuple):
 def measure_strength_line(bars: Bars, index_close: FloatArray, t: int) -> StrengthLine:
     """The relative strength line at bar t; `index_close` lies on the panel's sessions."""
     since = max(t - SESSIONS_PER_YEAR + 1, 0)
-    close = bars.close[since : t + 1]
-    line = close / index_close[bars.column[since : t + 1]]
-    ratio, now = line.item(t - since), close.item(t - since)
+    ratio = float(bars.close[t] / index_close[bars.column[t]])  # plain Python has numbers of NumPy here
     if isnan(ratio):
         return StrengthLine(_UNKNOWN, _UNKNOWN, _UNKNOWN)
-    at_high, price_high = not (line > ratio).any(), not (close > now).any()
+    at_high = _is_line_at_high(bars.close, index_close, bars.column, since, t)
+    price_high = _highest(bars.close, since, t + 1) <= bars.close.item(t)
     return StrengthLine(ratio, 1.0 if at_high else 0.0, 1.0 if at_high and not price_high else 0.0)
+
+
+def _is_line_at_high(
+    close: FloatArray, index_close: FloatArray, column: IntArray, first: int, t: int
+) -> bool:
+    """Whether the closes over the index's at the bars first..t are nowhere above that of bar t."""
+    now = close[t] / index_close[column[t]]
+    for k in range(first, t):
+        if close[k] / index_close[column[k]] > now:
+            return False
+    return True
 
 
 def measure_base(

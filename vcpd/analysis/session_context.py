@@ -9,8 +9,8 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from vcpd.analysis.base_search import BaseSearch, ChainArrays
-from vcpd.analysis.base_structure import Chain, SymbolContext, chain_at, find_chains, first_breakout
+from vcpd.analysis.base_search import BaseSearch, ChainArrays, first_breakout
+from vcpd.analysis.base_structure import Chain, SymbolContext, chain_at, find_chains
 from vcpd.analysis.base_tracker import BaseTracker, SessionInput
 from vcpd.analysis.base_variants import NAMES, admit_variants
 from vcpd.analysis.gates import Criterion, found_chains_hold
@@ -164,8 +164,9 @@ class HistoryWindow(NamedTuple):
     def trackers_since(self, start: int) -> BaseTrackers:
         """Every base found from slot `start` of the window on, taken to the last bar."""
         trackers = BaseTrackers(self.symbol_context)
-        for t, session in self.changing_sessions(trackers, start):
-            trackers.update(t, session)
+        if start < len(self.holds):
+            for t, session in self.changing_sessions(trackers, start):
+                trackers.update(t, session)
         return trackers
 
     def changing_sessions(
@@ -202,9 +203,7 @@ class HistoryWindow(NamedTuple):
     def unlisted_breakout(self) -> BaseTracker | None:
         """A structure that broke out of its pivot lately, though not every gate ever held."""
         since = max(self.last - self.symbol_context.thresholds.squat_sessions, self.first)
-        start = first_breakout(
-            self.chains, self.symbol_context.bars.high, self.symbol_context.bars.close, since
-        )
+        start = first_breakout(self.chains, self.symbol_context.bars, since)
         return None if start < 0 else self._unlisted_breakout_from(start)
 
     def _unlisted_breakout_from(self, start: int) -> BaseTracker | None:

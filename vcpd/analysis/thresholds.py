@@ -60,7 +60,7 @@ class TrendRules(NamedTuple):
     window: int
 
 
-class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Thresholds(msgspec.Struct, frozen=True, cache_hash=True, forbid_unknown_fields=True, kw_only=True):
     """The pattern's numbers. Raises ValueError where two of them contradict each other."""
 
     reloadable: ClassVar[bool] = True

@@ -39,15 +39,12 @@ class Trend(NamedTuple):
 def evaluate_trend(bars: Bars, ratings: FloatArray, first: int, last: int, rules: TrendRules) -> Trend:
     """The template at bars first..last; `ratings` (last - first + 1,) is NaN where unknown."""
     sessions = last - first + 1
-    unknown, holds = np.empty((2, sessions, 8)), np.empty((sessions, 8), np.int64)
-    unknown.fill(np.nan)
-    holds.fill(-1)
-    counts = np.zeros((2, sessions), np.int64)
-    trend = Trend(unknown[0], unknown[1], holds, counts[0], counts[1])
-    trend.value[:, 5:7], trend.value[:, 7] = bars.close[first : last + 1, None], ratings
-    trend.limit[:, 7] = rules.rating_least
-    _fill_extremes(bars.low, -1.0, rules.window, rules.above_low, first, trend.limit[:, 5])
-    _fill_extremes(bars.high, 1.0, rules.window, rules.below_high, first, trend.limit[:, 6])
+    numbers, holds = np.empty((2, sessions, 8)), np.empty((sessions, 8), np.int64)
+    counts = np.empty((2, sessions), np.int64)
+    trend = Trend(numbers[0], numbers[1], holds, counts[0], counts[1])
+    _fill_prices(bars.close, ratings, rules.rating_least, first, trend.value, trend.limit)
+    _fill_extremes(bars.low, -1.0, rules.window, rules.above_low, first, 5, trend.limit)
+    _fill_extremes(bars.high, 1.0, rules.window, rules.below_high, first, 6, trend.limit)
     _fill_averages(bars.close, bars.close_sum, rules.rise_sessions, first, trend.value, trend.limit)
     _judge(trend.value, trend.limit, trend.holds, trend.held, trend.failed)
     return trend
@@ -56,7 +53,9 @@ def evaluate_trend(bars: Bars, ratings: FloatArray, first: int, last: int, rules
 def _judge(value: FloatArray, limit: FloatArray, holds: IntArray, held: IntArray, failed: IntArray) -> None:
     """Which criteria hold: above the limit for the first ones, at least the limit for the others."""
     for slot in range(value.shape[0]):
+        held[slot] = failed[slot] = 0
         for number in range(8):
+            holds[slot, number] = -1
             if isnan(value[slot, number] + limit[slot, number]):
                 continue
             if number < _STRICT:
@@ -66,6 +65,15 @@ def _judge(value: FloatArray, limit: FloatArray, holds: IntArray, held: IntArray
             holds[slot, number] = 1 if passes else 0
             held[slot] += 1 if passes else 0
             failed[slot] += 0 if passes else 1
+
+
+def _fill_prices(
+    close: FloatArray, ratings: FloatArray, least: float, first: int, value: FloatArray, limit: FloatArray
+) -> None:
+    """The closes that the yearly extremes are compared with, and the rating with its limit."""
+    for slot in range(value.shape[0]):
+        value[slot, 5] = value[slot, 6] = close[first + slot]
+        value[slot, 7], limit[slot, 7] = ratings[slot], least
 
 
 def _fill_averages(
@@ -84,13 +92,16 @@ def _fill_averages(
 
 
 def _fill_extremes(
-    prices: FloatArray, sign: float, window: int, share: float, first: int, limit: FloatArray
+    prices: FloatArray, sign: float, window: int, share: float, first: int, number: int, limit: FloatArray
 ) -> None:
-    """A share of the highest (sign 1) or lowest (sign -1) of the last `window` prices at each bar."""
+    """A share of the highest (sign 1) or lowest (sign -1) of the last `window` prices at each bar.
+
+    It is the limit of the criterion `number`.
+    """
     known = -1
     for slot in range(limit.shape[0]):
         known = _extreme_bar(prices, sign, known, first + slot, window)
-        limit[slot] = share * prices[known]
+        limit[slot, number] = share * prices[known]
 
 
 def _extreme_bar(prices: FloatArray, sign: float, known: int, t: int, window: int) -> int:

@@ -34,6 +34,7 @@ from vcpd.analysis.indicators import (
     measure_strength_line,
 )
 from vcpd.analysis.levels import round_to_tick, shown_stop
+from vcpd.analysis.rounding import rounded
 from vcpd.analysis.session_context import HistoryWindow, SessionContext
 from vcpd.domain.setups import BaseState, EventKind, Gate, OwnChain, Setup, SetupEvent, SetupGroup
 
@@ -71,7 +72,7 @@ def score_components(inputs: ScoreInputs) -> dict[str, float]:
         "length": (15, _linear_up(inputs.weeks, 3, 30)),
         "small_advance": (10, _linear_down(inputs.advance_pct, 30, 120)),
     }
-    return {name: round(most * share, 2) for name, (most, share) in shares.items()}
+    return {name: rounded(most * share, 2) for name, (most, share) in shares.items()}
 
 
 def total_score(components: dict[str, float], state: BaseState) -> float:
@@ -172,7 +173,7 @@ def evaluate_base(
         young=len(bars.close) < place.session_context.trend_rules.window,
         anchor_date=place.date(chain.anchor),
         buy_zone=(round_to_tick(levels.entry, tick), round_to_tick(levels.zone_end, tick)),
-        risk_pct=round(levels.risk_pct, 4),
+        risk_pct=rounded(levels.risk_pct, 4),
         undercuts=undercuts,
         measures=_measures(place, tracker, quiet, above_pivot_pct) | _strength_line_measures(line),
         nearest_miss=nearest_miss(gates),
@@ -181,7 +182,7 @@ def evaluate_base(
         group_reason=_group_reason(tracker, events),
         tolerances=_tolerances(tracker, gates) if followed else (),
         structural_stop=round_to_tick(levels.floor, tick),
-        structural_risk_pct=round(levels.structural_risk_pct, 4),
+        structural_risk_pct=rounded(levels.structural_risk_pct, 4),
         previous_pivot=None
         if tracker.previous_pivot is None
         else round_to_tick(tracker.previous_pivot, tick),
@@ -303,7 +304,7 @@ def _number_or_nan(value: float | None) -> float:
 
 
 def _finite_or_none(value: float, digits: int = 4) -> float | None:
-    return round(float(value), digits) if math.isfinite(value) else None
+    return rounded(value, digits) if math.isfinite(value) else None
 
 
 def _flag_or_none(value: float, holds: bool) -> float | None:
