@@ -39,6 +39,7 @@ EVENING: Final = "2026-07-10T16:04:40+05:30"
 TARGET_S: Final = 1.5
 LOOK_S: Final = 0.02
 PATIENCE_S: Final = 300.0
+FILL_PATIENCE_S: Final = 7_200.0  # 6,000 histories take two minutes of both cores, beside other work far longer
 ASKED_PER_S: Final = 500
 CHANNEL_AND_PLAN: Final = """
 [alerts.webhook]
@@ -107,7 +108,7 @@ async def fill(folder: Path, text: str, port: int) -> None:
     _make_empty(folder)
     configure(folder, text)
     async with daemon(folder, "--now", MORNING):
-        await until(port, lambda entry: is_done(entry, "risk"))
+        await until(port, lambda entry: is_done(entry, "risk"), FILL_PATIENCE_S)
 
 
 def _make_empty(folder: Path) -> None:
