@@ -39,7 +39,7 @@ EVENING: Final = "2026-07-10T16:04:40+05:30"
 TARGET_S: Final = 1.5
 LOOK_S: Final = 0.02
 PATIENCE_S: Final = 300.0
-FILL_PATIENCE_S: Final = 7_200.0  # 6,000 histories take two minutes of both cores, beside other work far longer
+FILL_PATIENCE_S: Final = 7_200.0  # 6,000 histories take two minutes of both cores, beside other work ten
 ASKED_PER_S: Final = 500
 CHANNEL_AND_PLAN: Final = """
 [alerts.webhook]

@@ -44,15 +44,16 @@ def main() -> None:
 
 
 def simulated_market() -> tuple[Panel, Sequence[BarSeries]]:
-    """The panel, read only as a mapped one, and the indices."""
+    """The panel, arranged and read only as a mapped one, and the indices."""
     random = np.random.default_rng(18)
     close = 100 * np.exp(np.cumsum(random.normal(0.0004, 0.02, (SYMBOLS, SESSIONS)), axis=1))
     volume = random.integers(10_000, 900_000, close.shape).astype(np.float64)
-    values = np.stack([close, close * 1.01, close * 0.99, close, volume])
+    bars = np.stack([close, close * 1.01, close * 0.99, close, volume], axis=-1)
+    values = bars.transpose(2, 0, 1)
     for row in range(0, SYMBOLS, 10):
         values[:, row, : int(random.integers(1, SESSIONS - 60))] = np.nan
         values[:, row + 1, random.random(SESSIONS) < 0.02] = np.nan
-    values.flags.writeable = False
+    bars.flags.writeable = values.flags.writeable = False
     days = np.busday_offset(LAST, np.arange(1 - INDEX_SESSIONS, 1)).astype("M8[D]")
     sessions = days[-SESSIONS:]
     symbols = tuple(f"NSE:S{row:04}" for row in range(SYMBOLS))

@@ -22,18 +22,19 @@ REPEATS = 3
 
 
 def market() -> Panel:
-    """Random walks, a few bars missing, as read-only as a mapped snapshot."""
+    """Random walks, a few bars missing, arranged and as read-only as a mapped snapshot."""
     rng = np.random.default_rng(1)
     close = 100 * np.exp(np.cumsum(rng.normal(0.0004, 0.02, (SYMBOLS, SESSIONS)), axis=1))
     opened = close * (1 + rng.normal(0, 0.005, close.shape))
     high, low = np.maximum(opened, close) * 1.01, np.minimum(opened, close) * 0.99
-    values = np.stack([opened, high, low, close, rng.lognormal(12, 1, close.shape)])
-    values[:, rng.random(close.shape) < 0.002] = np.nan
-    values.flags.writeable = False
+    bars = np.stack([opened, high, low, close, rng.lognormal(12, 1, close.shape)], axis=-1)
+    bars[rng.random(close.shape) < 0.002] = np.nan
+    bars.flags.writeable = False
     days = np.arange(np.datetime64(date(2020, 1, 1)), np.datetime64(date(2030, 1, 1)))
     sessions = days[np.is_busday(days)][:SESSIONS]
     symbols = tuple(f"S{number:04}" for number in range(SYMBOLS))
     provisional = np.zeros(close.shape, np.bool_)
+    values = bars.transpose(2, 0, 1)
     return Panel(symbols, sessions, values, provisional, close.mean(axis=0), np.full(SYMBOLS, 0.05))
 
 
