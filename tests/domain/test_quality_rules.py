@@ -13,6 +13,7 @@ from vcpd.domain.nse_calendar import NSE
 from vcpd.domain.quality_rules import QualityRule, ValidSessions, check_rows, check_table
 
 GOOD = (10.0, 11.0, 9.0, 10.5, 100.0)
+ONE_DAY = np.timedelta64(1, "D")
 DAYS = NSE.sessions(date(2025, 1, 1), date(2025, 12, 31))
 NAN = float("nan")
 
@@ -127,7 +128,9 @@ def test_whatever_comes_every_row_is_accounted_for_and_the_accepted_keep_the_law
 ) -> None:
     """Accepted + kept apart + copies = given; accepted sessions ascend; low <= open, close <= high."""
     start = np.datetime64("2025-06-20")
-    given_rows = BarSeries("NSE:A", np.array([(start + day, *rest) for day, *rest in drawn], BAR_DTYPE))
+    given_rows = BarSeries(
+        "NSE:A", np.array([(start + day * ONE_DAY, *rest) for day, *rest in drawn], BAR_DTYPE)
+    )
     checked = check_rows(given_rows, ValidSessions(DAYS))
     kept = checked.accepted
     assert len(kept) + len(checked.quarantined) + checked.duplicates == len(drawn)
@@ -145,7 +148,9 @@ def test_the_order_of_rows_decides_nothing(drawn: list[tuple[Any, ...]], random:
     start = np.datetime64("2025-06-20")
     shuffled = random.sample(drawn, len(drawn))
     given_rows, others = (
-        BarSeries("NSE:A", np.array([(start + day, *rest[:-1], False) for day, *rest in some], BAR_DTYPE))
+        BarSeries(
+            "NSE:A", np.array([(start + day * ONE_DAY, *rest[:-1], False) for day, *rest in some], BAR_DTYPE)
+        )
         for some in (drawn, shuffled)
     )
     first, second = check_rows(given_rows), check_rows(others)

@@ -68,7 +68,7 @@ def _blank_tick() -> RecordArray:
     for name in (*PRICE_FIELDS, *AMOUNT_FIELDS, "depth_price", "depth_quantity", "depth_orders"):
         blank[name] = np.nan
     for name in INSTANT_FIELDS:
-        blank[name] = np.datetime64("NaT")
+        blank[name] = np.datetime64("NaT", "s")
     return blank
 
 

@@ -189,7 +189,7 @@ class _TableParser:
         elif column.dtype == pl.String:
             sessions, times = self._written_dates(column)
         else:
-            sessions, times = np.full(len(column), np.datetime64("NaT"), "M8[D]"), None
+            sessions, times = np.full(len(column), np.datetime64("NaT", "D"), "M8[D]"), None
         self._checks.reject(np.flatnonzero(np.isnat(sessions)), column, name or "date", EXPECTED_DATE)
         if times is None and "time" in self._places:
             times = coded(self._column("time").cast(pl.String))[0]
