@@ -48,7 +48,7 @@ class MonthAxis(NamedTuple):
     def names(self) -> list[str]:
         """Each month, such as 2024-03."""
         first = self.sessions[self.first].astype("M8[M]")
-        return [str(first + number) for number in range(self.n_months)]
+        return [str(month) for month in first + np.arange(self.n_months)]
 
 
 class JudgedTrades(NamedTuple):

@@ -140,7 +140,7 @@ def compared_months(panel: Panel, plan: StudyPlan) -> MonthAxis:
     first, stop = span_columns(panel, plan)
     sealed = plan.validation.sealed_months
     if sealed:
-        month = panel.sessions[stop - 1].astype("M8[M]") + 1 - sealed
+        month = panel.sessions[stop - 1].astype("M8[M]") + np.timedelta64(1 - sealed, "M")
         stop = int(np.searchsorted(panel.sessions, month.astype("M8[D]")))
     if first >= stop:
         raise BadInputError(
