@@ -109,13 +109,13 @@ async def test_a_tradebook_with_partial_fills_round_trips_and_bad_rows(portfolio
     """Fills of one order are one lot; rows that cannot be read or are no shares are named with their line."""
     day, later = DAYS[-8], DAYS[-4]
     rows = [
-        f"AAA,NSE,INE1,{day},buy,60,100,1,9,EQ",
-        f"AAA,NSE,INE1,{day},buy,40,101,2,9,EQ",
-        f"AAA,BSE,INE1,{later},buy,10,103,3,10,EQ",
-        f"AAA,NSE,INE1,{later},sell,10,104,4,11,EQ",
-        f"AAA,NSE,INE1,{later},sell,none,104,5,12,EQ",
+        f"AAA,NSE,INE000A01010,{day},buy,60,100,1,9,EQ",
+        f"AAA,NSE,INE000A01010,{day},buy,40,101,2,9,EQ",
+        f"AAA,BSE,INE000A01010,{later},buy,10,103,3,10,EQ",
+        f"AAA,NSE,INE000A01010,{later},sell,10,104,4,11,EQ",
+        f"AAA,NSE,INE000A01010,{later},sell,none,104,5,12,EQ",
         f"NIFTY25JUNFUT,NFO,,{later},buy,50,25000,6,13,FO",
-        f"ZZZ,NSE,INE2,{later},sell,7,50,7,14,EQ",
+        f"ZZZ,NSE,INE000B01018,{later},sell,7,50,7,14,EQ",
     ]
     text = HEADER + "\n".join(rows) + "\n"
     change = await portfolio.import_trades("book.csv", text, "")
@@ -126,7 +126,7 @@ async def test_a_tradebook_with_partial_fills_round_trips_and_bad_rows(portfolio
     ]
     assert [row.reason for row in change.left_out] == ["NIFTY25JUNFUT: segment FO, not shares"]
     stored = await portfolio.judge.fills.all()
-    assert {(entry.fill.symbol, entry.isin) for entry in stored} == {("NSE:AAA", "INE1")}
+    assert {(entry.fill.symbol, entry.isin) for entry in stored} == {("NSE:AAA", "INE000A01010")}
     again = await portfolio.import_trades("book.csv", text, "")
     assert (again.added, again.known, again.judged, await _held(portfolio)) == (0, 4, None, 100)
 
@@ -137,11 +137,11 @@ async def test_bonus_shares_in_a_tradebook_lower_entry_and_stop_and_a_second_upl
     """A round trip within a day is left out of the lots; the credit belongs to the shares held before it."""
     bought, both_ways, credited = DAYS[-9], DAYS[-7], DAYS[-5]
     rows = [
-        f"AAA,NSE,INE1,{bought},buy,60,100,1,9,EQ",
-        f"AAA,NSE,INE1,{bought},buy,40,100,2,9,EQ",
-        f"AAA,NSE,INE1,{both_ways},buy,30,110,3,10,EQ",
-        f"AAA,NSE,INE1,{both_ways},sell,30,112,4,11,EQ",
-        f"AAA,NSE,INE1,{credited},buy,100,0,5,12,EQ",
+        f"AAA,NSE,INE000A01010,{bought},buy,60,100,1,9,EQ",
+        f"AAA,NSE,INE000A01010,{bought},buy,40,100,2,9,EQ",
+        f"AAA,NSE,INE000A01010,{both_ways},buy,30,110,3,10,EQ",
+        f"AAA,NSE,INE000A01010,{both_ways},sell,30,112,4,11,EQ",
+        f"AAA,NSE,INE000A01010,{credited},buy,100,0,5,12,EQ",
     ]
     text = HEADER + "\n".join(rows) + "\n"
     assert (await portfolio.import_trades("book.csv", text, "")).added == 5

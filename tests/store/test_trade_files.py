@@ -1,14 +1,20 @@
 """Files of trades: columns by name, unreadable rows, rows that are no delivery, the same file twice."""
 
+import contextlib
+import csv
+import io
+import zipfile
 from datetime import date
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vcpd.analysis.lots import build_lot_book
 from vcpd.core.errors import BadInputError
 from vcpd.domain.portfolio import Side
-from vcpd.store.trade_files import TradeFile, read_trade_file
+from vcpd.store.trade_files import TradeFile, parse_trades, read_trade_file, read_trade_table
 
 HEADER = (
     "symbol,isin,trade_date,exchange,segment,series,trade_type,auction,quantity,price,trade_id,order_id,"
@@ -58,7 +64,7 @@ def test_the_same_file_again_adds_nothing(tmp_path: Path) -> None:
         ("A,2025-01-06,buy,0,10", "quantity: expected a whole number above 0, was '0'"),
         ("A,2025-01-06,buy,-5,10", "quantity: expected a whole number above 0, was '-5'"),
         ("A,2025-01-06,buy,,10", "quantity: expected a whole number above 0, was ''"),
-        ("A,2025-01-06,buy,1,ten", "expected a number, was 'ten'"),
+        ("A,2025-01-06,buy,1,ten", "price: expected a number, was 'ten'"),
         ("A,2025-01-06,buy,1,-10", "price: expected a price of 0 or more, was '-10'"),
         ("A,2025-01-06,buy,1,nan", "price: expected a price of 0 or more, was 'nan'"),
     ],
@@ -101,3 +107,117 @@ def test_intraday_and_margin_products_are_left_out(tmp_path: Path) -> None:
     found = read(tmp_path, text)
     assert [entry.quantity for entry in found.fills] == [2]
     assert [entry.reason for entry in found.left_out] == ["A: product MIS, not delivery"]
+
+
+def read_bytes(tmp_path: Path, body: bytes) -> TradeFile:
+    path = tmp_path / "trades.csv"
+    path.write_bytes(body)
+    return read_trade_file(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_every_usual_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+    text = "symbol,date,side,quantity,price,note\r\nA,2025-01-06,buy,10,100,caf\xe9\r\n"
+    (fill,) = read_bytes(tmp_path, text.encode(encoding)).fills
+    assert (fill.symbol, fill.note) == ("A", "caf\xe9")
+
+
+def test_columns_in_another_order_blank_rows_and_grouped_numbers(tmp_path: Path) -> None:
+    text = (
+        "\n,,,,\nPrice, Quantity ,Trade Type,Trade Date,Symbol\n\n"
+        '"1,02,345.50","1,000",SELL,13-01-2025,aaa\n,,,,\n"10.5","2",b,14-01-2025,bbb\n\n'
+    )
+    found = read(tmp_path, text)
+    assert not found.refused
+    assert [(fill.symbol, fill.quantity, fill.price, fill.session) for fill in found.fills] == [
+        ("AAA", 1000, 102345.5, date(2025, 1, 13)),
+        ("BBB", 2, 10.5, date(2025, 1, 14)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "place", "reason"),
+    [
+        ("A,2025-01-06,buy,1", "row 3", "4 of 5 fields"),
+        ("A,2025-01-06,buy,1,10,7", "row 3", "6 fields, expected 5"),
+        ('"A"B,2025-01-06,buy,1,10', "row 3", "',' expected after '\"'"),
+        ('"A\nB",2025-01-06,buy,1', "rows 3 to 4", "4 of 5 fields"),
+        ("A,2025-01-06,sell,1,0", "row 3", "price: expected a price above 0 for a sale, was '0'"),
+    ],
+)
+def test_a_damaged_row_is_named_and_the_others_are_taken(
+    tmp_path: Path, row: str, place: str, reason: str
+) -> None:
+    text = f"symbol,date,side,quantity,price\nB,2025-01-06,buy,2,20\n{row}\nC,2025-01-07,buy,3,30\n"
+    found = read(tmp_path, text)
+    assert [fill.symbol for fill in found.fills] == ["B", "C"]
+    assert [(entry.place.rpartition("trades.csv, ")[2], entry.reason) for entry in found.refused] == [
+        (place, reason)
+    ]
+
+
+def test_a_quotation_mark_that_is_never_closed_refuses_the_file(tmp_path: Path) -> None:
+    """What follows it would be taken as one cell: nothing is taken instead of some rows."""
+    text = 'symbol,date,side,quantity,price\nA,2025-01-06,buy,1,10\n"B,2025-01-06,buy,1,10\nC,2025-01-06\n'
+    with pytest.raises(BadInputError, match=r"trades\.csv, row 3: a quotation mark is never closed"):
+        read(tmp_path, text)
+
+
+def test_a_wrong_isin_is_refused(tmp_path: Path) -> None:
+    header = "symbol,isin,date,side,quantity,price\n"
+    text = f"{header}A,INE00A,2025-01-06,buy,1,10\nB,ine009a01021,2025-01-06,buy,1,9\n"
+    found = read(tmp_path, text)
+    assert [fill.symbol for fill in found.fills] == ["B"]
+    assert found.refused[0].reason == "isin: expected 12 characters such as INE009A01021, was 'INE00A'"
+
+
+def test_exchanges_that_gave_the_same_identifier_made_two_trades(tmp_path: Path) -> None:
+    """Both are the same company's here; a row with other values under the same identifier is refused."""
+    text = (
+        "symbol,exchange,date,side,quantity,price,trade_id\n"
+        "A,NSE,2025-01-06,buy,1,10,7\nA,BSE,2025-01-06,buy,2,11,7\nA,NSE,2025-01-06,buy,1,10,7\n"
+        "A,NSE,2025-01-06,buy,5,10,7\n"
+    )
+    path = tmp_path / "trades.csv"
+    path.write_text(text, encoding="utf-8")
+    found = read_trade_file(path, lambda _exchange, symbol, _isin: f"NSE:{symbol}")
+    assert [(fill.trade_id, fill.quantity) for fill in found.fills] == [("7", 1), ("7 BSE", 2), ("7", 1)]
+    assert found.refused[0].reason == "trade id: row 2 has the same one, 7, and other values"
+    assert [lot.quantity for lot in build_lot_book(found.fills).lots] == [1, 2]
+
+
+@pytest.mark.parametrize("body", [b"PK", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 old"])
+def test_a_workbook_is_refused_with_what_to_do(tmp_path: Path, body: bytes) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", "<worksheet/>")
+    with pytest.raises(BadInputError, match="a workbook of Excel; save it as CSV and give that file"):
+        read_bytes(tmp_path, packed.getvalue() if body == b"PK" else body)
+
+
+CELLS = st.one_of(
+    st.sampled_from(["A", "NSE:B", "2025-01-06", "13-01-2025", "buy", "S", "5", "1,000", "-3", "0", "9.5"]),
+    st.sampled_from(["", '"', "INE009A01021"]),
+    st.text(max_size=6),
+)
+
+
+@given(st.lists(st.lists(CELLS, min_size=1, max_size=7), max_size=8), st.booleans())
+def test_every_row_is_taken_or_named(rows: list[list[str]], is_quoted: bool) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL if is_quoted else csv.QUOTE_MINIMAL)
+    writer.writerows([["symbol", "date", "side", "quantity", "price"], *rows])
+    filled = sum(any(cell.strip() for cell in row) for row in rows)
+    try:
+        found = parse_trades(read_trade_table(text.getvalue().encode(errors="replace"), "trades.csv"))
+    except BadInputError as error:
+        assert "trades.csv" in str(error)  # noqa: PT017
+    else:
+        assert len(found.fills) + len(found.refused) == filled
+        assert all(entry.place.startswith("trades.csv, row") and entry.reason for entry in found.refused)
+
+
+@given(st.binary(max_size=200))
+def test_no_file_is_an_unexpected_error(body: bytes) -> None:
+    with contextlib.suppress(BadInputError):
+        parse_trades(read_trade_table(body, "trades.csv"))

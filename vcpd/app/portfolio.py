@@ -19,7 +19,14 @@ from vcpd.domain.portfolio import Fill, LotBook, RefusedFill, ShareAdjustment, S
 from vcpd.domain.position_notes import AccountChange, NotTaken
 from vcpd.jobs.positions import PositionJudge
 from vcpd.ports import Clock, InstrumentStore
-from vcpd.store.trade_files import SymbolOf, TradeFile, numbered_fills, parse_actions, parse_trades
+from vcpd.store.trade_files import (
+    SymbolOf,
+    TradeFile,
+    numbered_fills,
+    parse_actions,
+    parse_trades,
+    read_trade_table,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +243,7 @@ def _read(
             isins[found] = isin
         return found
 
-    file = parse_trades(read_csv_table(trades.encode(), name), noted)
+    file = parse_trades(read_trade_table(trades.encode(), name), noted)
     if not actions:
         return file, [], isins
     table = read_csv_table(actions.encode(), "actions")

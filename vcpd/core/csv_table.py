@@ -18,10 +18,12 @@ from vcpd.core.errors import BadInputError
 
 V = TypeVar("V")
 ZIP_MAGIC: Final = b"PK\x03\x04"
+OLD_EXCEL_MAGIC: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 GZIP_MAGIC: Final = b"\x1f\x8b"
 UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 UNPACKED_LIMIT: Final = 64 * 1024 * 1024  # bytes
 SEPARATORS: Final = (",", ";", "\t", "|")
+UNCLOSED_QUOTE: Final = "unexpected end of data"  # as the `csv` module names it
 SAMPLE_BYTES: Final = 4096
 EMPTY_CELLS: Final = frozenset(
     {"", "-", "--", "\N{EN DASH}", "\N{EM DASH}", "na", "n/a", "#n/a", "nan", "null", "none", "nil"}
@@ -46,12 +48,16 @@ _DECIMAL_POINT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class CsvTable:
-    """`rows` (n) under a `header` of upper-case names; `lines` are the rows' numbers in the file."""
+    """`rows` (n) under a `header` of upper-case names; `lines` are the rows' numbers in the file.
+
+    `damaged` gives place and reason of rows that were skipped because their cells cannot be separated.
+    """
 
     name: str
     header: Mapping[str, int]
     rows: Sequence[Sequence[str]]
     lines: Sequence[int]
+    damaged: Sequence[tuple[str, str]] = ()
 
     def has(self, *names: str) -> bool:
         return all(name in self.header for name in names)
@@ -97,33 +103,63 @@ class CsvTable:
         raise BadInputError(f"{self.name}, row {self.lines[row]}, field {name}: {what}") from None
 
 
-def read_csv_table(body: bytes, name: str, *, is_utf8: bool = False) -> CsvTable:
+def read_csv_table(body: bytes, name: str, *, is_utf8: bool = False, skips_damaged: bool = False) -> CsvTable:
     """The table in a file's bytes: plain, gzipped, or the only CSV of a zip.
 
     BadInputError, naming the file, for a web page, a damaged archive or a row of another length; with
-    `is_utf8` for another encoding too.
+    `is_utf8` for another encoding too. `skips_damaged` as `parse_csv_table` has it.
     """
-    return parse_csv_table(decode_csv(body, name, is_utf8=is_utf8), name)
+    return parse_csv_table(decode_csv(body, name, is_utf8=is_utf8), name, skips_damaged=skips_damaged)
 
 
-def parse_csv_table(text: str, name: str, *, pads_rows: bool = False) -> CsvTable:
-    """The table in a text whose first row is its header.
+def parse_csv_table(
+    text: str, name: str, *, pads_rows: bool = False, skips_damaged: bool = False
+) -> CsvTable:
+    """The table in a text whose first row that is not blank is its header.
 
-    With `pads_rows` a short row ends in blank cells. BadInputError for a row of another length.
+    With `pads_rows` a short row ends in blank cells. BadInputError for a row of another length or with a
+    stray quotation mark; with `skips_damaged` such a row is listed as damaged instead.
     """
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[Sequence[str]] = []
     lines: list[int] = []
-    header: list[str] = []
-    try:
-        header = _normalized_header(next(reader, []))
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                rows.append(_fitted(row, len(header), f"{name}, row {reader.line_num}", pads=pads_rows))
-                lines.append(reader.line_num)
-    except csv.Error as error:
-        raise BadInputError(f"{name}, row {reader.line_num}: {error}") from None
-    return CsvTable(name, {column: at for at, column in enumerate(header) if column}, rows, lines)
+    damaged: list[tuple[str, str]] = []
+    header: list[str] | None = None
+    for place, line, row, reason in _numbered_rows(text, name):
+        if header is None and not reason:
+            header = _normalized_header(row)
+        elif wrong := reason or _misfit(row, len(header or ()), pads=pads_rows):
+            if header is None or not skips_damaged:
+                raise BadInputError(f"{place}: {wrong}")
+            damaged.append((place, wrong))
+        else:
+            rows.append(row + [""] * (len(header or ()) - len(row)))
+            lines.append(line)
+    names = {column: at for at, column in enumerate(header or ()) if column}
+    return CsvTable(name, names, rows, lines, damaged)
+
+
+def _numbered_rows(text: str, name: str) -> Iterator[tuple[str, int, list[str], str]]:
+    """Yields each row that is not blank: place, last line, cells, and why these cannot be separated, if so.
+
+    BadInputError for a quotation mark that is never closed: what follows it is not known to be rows.
+    """
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    while True:
+        first, row, reason = reader.line_num + 1, [""], ""
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if str(error) == UNCLOSED_QUOTE:
+                raise BadInputError(f"{name}, row {first}: a quotation mark is never closed") from None
+            reason = str(error)
+        if reason or any(cell.strip() for cell in row):
+            yield _place(name, first, reader.line_num), reader.line_num, row, reason
+
+
+def _place(name: str, first: int, last: int) -> str:
+    return f"{name}, row {first}" if first == last else f"{name}, rows {first} to {last}"
 
 
 def _normalized_header(cells: Sequence[str]) -> list[str]:
@@ -133,15 +169,13 @@ def _normalized_header(cells: Sequence[str]) -> list[str]:
     return header
 
 
-def _fitted(row: list[str], length: int, place: str, *, pads: bool) -> Sequence[str]:
-    """The row, or BadInputError where a cell is missing or one too many is filled."""
-    if len(row) < length:
-        if not pads:
-            raise BadInputError(f"{place}: {len(row)} of {length} fields")
-        return row + [""] * (length - len(row))
+def _misfit(row: list[str], length: int, *, pads: bool) -> str:
+    """What is wrong with a row's length, if anything: a cell is missing, or one too many is filled."""
+    if len(row) < length and not pads:
+        return f"{len(row)} of {length} fields"
     if any(cell.strip() for cell in row[length:]):
-        raise BadInputError(f"{place}: {len(row)} fields, expected {length}")
-    return row
+        return f"{len(row)} fields, expected {length}"
+    return ""
 
 
 def csv_rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
@@ -209,6 +243,8 @@ def decode_csv(body: bytes, name: str, limit: int = UNPACKED_LIMIT, *, is_utf8: 
 
     BadInputError for a web page, a damaged archive or one with more than `limit` bytes.
     """
+    if body.startswith(OLD_EXCEL_MAGIC):
+        raise BadInputError(f"{name}: a workbook of Excel; save it as CSV and give that file")
     plain = _unpack(body, name, limit)
     if plain.lstrip()[:1] == b"<" and not re.match(rb"\s*<\w+>\s*[,;\t|]", plain):
         raise BadInputError(f"{name}: a web page instead of a table")
@@ -246,6 +282,8 @@ def _unpack(body: bytes, name: str, limit: int) -> bytes:
 
 def _only_member(body: bytes, name: str, limit: int) -> bytes:
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        if any(member.filename.startswith("xl/") for member in archive.infolist()):
+            raise BadInputError(f"{name}: a workbook of Excel; save it as CSV and give that file")
         members = [member for member in archive.infolist() if member.filename.lower().endswith(".csv")]
         if len(members) != 1:
             raise BadInputError(f"{name}: expected one CSV inside, was {len(members)}")

@@ -4,6 +4,7 @@ Columns are found by name; one that is not known is refused, because it could be
 another name. A row that cannot be read is refused with its line and the reason; the others are taken.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date
@@ -43,6 +44,7 @@ SIDES: Final[Mapping[str, Side]] = {
 }  # fmt: skip
 SHARE_SEGMENTS: Final = frozenset({"", "EQ", "EQUITY", "CASH"})
 DELIVERY_PRODUCTS: Final = frozenset({"", "CNC", "DELIVERY"})
+ISIN: Final = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
 MAX_QUANTITY: Final = 10**9
 MAX_PRICE: Final = 1e9
 SymbolOf = Callable[[str, str, str], str]  # exchange, symbol, ISIN -> the symbol as the store names it
@@ -67,7 +69,12 @@ def read_trade_file(path: Path, symbol_of: SymbolOf = with_exchange) -> TradeFil
         body = path.read_bytes()
     except OSError as error:
         raise BadInputError(f"{path}: {error.strerror}") from None
-    return parse_trades(read_csv_table(body, str(path)), symbol_of)
+    return parse_trades(read_trade_table(body, str(path)), symbol_of)
+
+
+def read_trade_table(body: bytes, name: str) -> CsvTable:
+    """The table in a file of trades; a row whose cells cannot be separated is listed as damaged."""
+    return read_csv_table(body, name, skips_damaged=True)
 
 
 def parse_trades(table: CsvTable, symbol_of: SymbolOf = with_exchange) -> TradeFile:
@@ -75,9 +82,10 @@ def parse_trades(table: CsvTable, symbol_of: SymbolOf = with_exchange) -> TradeF
     columns = _columns_of(table)
     texts = {field: table.texts(name) for field, name in columns.items()}
     sessions = _sessions(table.name, texts["session"])
-    fills: list[Fill] = []
-    refused: list[RefusedFill] = []
+    fills: dict[int, Fill] = {}
+    refused = [RefusedFill(place, reason) for place, reason in table.damaged]
     left_out: list[RefusedFill] = []
+    distinct = _DistinctTrades()
     for at, line in enumerate(table.lines):
         row = {field: column[at] for field, column in texts.items()}
         place = f"{table.name}, row {line}"
@@ -85,10 +93,38 @@ def parse_trades(table: CsvTable, symbol_of: SymbolOf = with_exchange) -> TradeF
             left_out.append(RefusedFill(place, reason))
             continue
         try:
-            fills.append(_fill(row, sessions, symbol_of))
+            fills[line] = distinct.accept(_fill(row, sessions, symbol_of), row.get("exchange", ""), line)
         except ValueError as error:
             refused.append(RefusedFill(place, str(error)))
-    return TradeFile(fills=numbered_fills(fills), refused=tuple(refused), left_out=tuple(left_out))
+    return TradeFile(fills=numbered_fills(fills.values()), refused=tuple(refused), left_out=tuple(left_out))
+
+
+class _DistinctTrades:
+    """The trades of a file by their identifiers, which exchanges give independently of each other."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, date, str], tuple[Fill, str, int]] = {}
+
+    def accept(self, fill: Fill, exchange: str, line: int) -> Fill:
+        """The fill; with its exchange in the identifier where another exchange gave the same one.
+
+        ValueError where the same exchange gave the identifier to a row with other values.
+        """
+        if not fill.trade_id:
+            return fill
+        known, known_exchange, known_line = self._seen.setdefault(fill.key, (fill, exchange, line))
+        if exchange != known_exchange:
+            other = msgspec.structs.replace(fill, trade_id=f"{fill.trade_id} {exchange}")
+            return self.accept(other, exchange, line)
+        if _values(known) != _values(fill):
+            raise ValueError(
+                f"trade id: row {known_line} has the same one, {fill.trade_id}, and other values"
+            )
+        return fill
+
+
+def _values(fill: Fill) -> tuple[object, ...]:
+    return fill.side, fill.quantity, fill.price, fill.order_id
 
 
 def _sessions(name: str, texts: Sequence[str]) -> Mapping[str, date]:
@@ -138,13 +174,18 @@ def _fill(row: Mapping[str, str], sessions: Mapping[str, date], symbol_of: Symbo
         raise ValueError("symbol: expected a symbol such as INFY, was empty")
     if session is None:
         raise ValueError(f"date: expected {EXPECTED_DATE}, was {row['session'][:40]!r}")
-    stop = row.get("stop", "")
+    stop, side, isin = row.get("stop", ""), _side(row["side"]), row.get("isin", "").upper()
+    if isin and not ISIN.fullmatch(isin):
+        raise ValueError(f"isin: expected 12 characters such as INE009A01021, was {isin[:40]!r}")
+    price = _price("price", row["price"])
+    if side is Side.SELL and not price:
+        raise ValueError(f"price: expected a price above 0 for a sale, was {row['price'][:40]!r}")
     return Fill(
-        symbol=symbol_of(row.get("exchange", "").upper(), symbol, row.get("isin", "").upper()),
+        symbol=symbol_of(row.get("exchange", "").upper(), symbol, isin),
         session=session,
-        side=_side(row["side"]),
+        side=side,
         quantity=_quantity(row["quantity"]),
-        price=_price("price", row["price"]),
+        price=price,
         trade_id=row.get("trade_id", ""),
         order_id=row.get("order_id", ""),
         stop=_price("stop", stop) if stop else None,
@@ -161,17 +202,24 @@ def _side(text: str) -> Side:
 
 
 def _quantity(text: str) -> int:
-    number = parse_number(text)
+    number = _number("quantity", text)
     if not 0 < number <= MAX_QUANTITY or number != int(number):
         raise ValueError(f"quantity: expected a whole number above 0, was {text[:40]!r}")
     return int(number)
 
 
 def _price(field: str, text: str) -> float:
-    number = parse_number(text)
+    number = _number(field, text)
     if not 0 <= number <= MAX_PRICE:
         raise ValueError(f"{field}: expected a price of 0 or more, was {text[:40]!r}")
     return number
+
+
+def _number(field: str, text: str) -> float:
+    try:
+        return parse_number(text)
+    except ValueError as error:
+        raise ValueError(f"{field}: {error}") from None
 
 
 def numbered_fills(fills: Iterable[Fill]) -> tuple[Fill, ...]:
