@@ -120,7 +120,7 @@ def test_waiting_for_the_runs_before_it_expires_nothing() -> None:
 
 def test_a_run_that_expired_is_tried_again_at_a_start() -> None:
     """A miss that was no missed tick: the machine had no room for it in time."""
-    rows = [run(NOW, Outcome.MISSED, reason="waited too long: load 9.0 per core, mark 4.0")]
+    rows = [run(NOW, Outcome.MISSED, reason="waited too long: load 9.0 per core, limit 4.0")]
     assert run_to_retry(rows, POLICY, 3, NOW + timedelta(hours=1)) == rows[0]
     plain = [run(NOW, Outcome.MISSED, reason="noticed 3 h 0 min late")]
     assert run_to_retry(plain, POLICY, 3, NOW + timedelta(hours=1)) is None

@@ -292,7 +292,7 @@ def test_a_heavy_job_waits_for_memory_and_says_so() -> None:
         daemon.start()
         await clock.sleep_until(ist(f"{MONDAY}T12:30"))
         waiting = daemon.scheduler.snapshot().jobs[0].waiting
-        assert {status.waits_for for status in waiting} == {"memory 97 % used, mark 92 %"}
+        assert {status.waits_for for status in waiting} == {"memory 97 % used, limit 92 %"}
         daemon.pressure = MachineLoad()
         await clock.sleep(10)
         assert daemon.work.order() == ["heavy", "heavy"], "Friday's run, made up for, and today's"
@@ -312,7 +312,7 @@ def test_a_heavy_job_waits_for_the_processor_but_not_for_good() -> None:
         daemon.start()
         await clock.sleep_until(ist(f"{MONDAY}T12:09"))
         waiting = daemon.scheduler.snapshot().jobs[0].waiting
-        assert waiting[0].waits_for == "load 9.0 per core, mark 4.0; at most 10 minutes"
+        assert waiting[0].waits_for == "load 9.0 per core, limit 4.0; at most 10 minutes"
         assert daemon.work.order() == []
         await clock.sleep_until(ist(f"{MONDAY}T12:11"))
         assert daemon.work.order() == ["heavy"]
@@ -336,7 +336,7 @@ def test_who_waits_beyond_the_start_deadline_is_missed() -> None:
     table = play(f"{MONDAY}T11:59", scene)
     last = table.of("heavy")[-1]
     assert last.outcome is Outcome.MISSED
-    assert last.reason == "waited too long: memory 99 % used, mark 92 %"
+    assert last.reason == "waited too long: memory 99 % used, limit 92 %"
 
 
 def test_a_run_past_its_timeout_is_ended() -> None:

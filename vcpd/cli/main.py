@@ -354,7 +354,7 @@ COMMANDS: Final = (
     ),
     Command(
         "study",
-        "try thresholds, entries, stops, exits and sizes over a file of bars, after costs, against chance",
+        "try thresholds, entries, stops, exits and sizes over bars, after costs, against random choice",
         _add_study,
     ),
     Command(

@@ -52,12 +52,12 @@ def _add_add(nested: Subparsers) -> argparse.ArgumentParser:
     action.add_argument(
         "--price",
         type=positive_number_argument,
-        help="price of one share, without charges; without it and --quantity those of a holding "
-        "that the broker reports and of which no trade is stored",
+        help="price of one share, without charges; without --price and --quantity they are those of a "
+        "holding that the broker reports and of which no trade is stored",
     )
     action.add_argument("--quantity", type=positive_int_argument, help="number of shares")
     action.add_argument(
-        "--stop", type=positive_number_argument, help="the initial stop; without one there is no R"
+        "--stop", type=positive_number_argument, help="the initial stop; without one no result is given in R"
     )
     action.add_argument(
         "--rules", default=DEFAULT_RULES, metavar="SET", help="the set of sell rules to hold it by"
@@ -71,11 +71,16 @@ def _add_import(nested: Subparsers) -> argparse.ArgumentParser:
     action = add_command(
         nested,
         "import",
-        "add the trades of a CSV file to the daemon's store; those that it has already count once",
+        "add the trades of a CSV file to the daemon's store; trades that it has already are not added again",
         "vcpd positions import tradebook.csv\nvcpd positions import trades.csv --actions splits.csv",
         import_trades,
     )
-    action.add_argument("file", type=Path, help="a tradebook of Zerodha's Console, or the plain columns")
+    action.add_argument(
+        "file",
+        type=Path,
+        help="a tradebook that Zerodha's Console exports, or a CSV file with the columns symbol, date, side, "
+        "quantity, price",
+    )
     action.add_argument(
         "--actions",
         type=Path,
@@ -243,7 +248,7 @@ def _print_change(change: dict[str, Any]) -> None:
         f"{change[name]} {word}"
         for name, word in (
             ("added", "added"),
-            ("known", "known already"),
+            ("known", "stored already"),
             ("removed", "removed"),
             ("changed", "changed"),
         )

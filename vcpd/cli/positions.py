@@ -69,7 +69,7 @@ def add_trades_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="FILE",
         help="CSV of trades: a tradebook that Zerodha's Console exports, or the columns symbol, date, side, "
-        "quantity, price and perhaps stop, note; may be given more than once",
+        "quantity, price; stop and note are optional; may be given more than once",
     )
     parser.add_argument(
         "--actions",

@@ -33,11 +33,11 @@ def add_watchlist_arguments(nested: Subparsers) -> None:
 
 def _list_actions(nested: Subparsers) -> list[argparse.ArgumentParser]:
     add = add_command(
-        nested, "add", "add symbols to a list; the first one begins it",
+        nested, "add", "add symbols to a list; a name that is new makes a list",
         "vcpd watchlist add banks HDFCBANK ICICIBANK", add_symbols,
     )  # fmt: skip
     remove = add_command(
-        nested, "remove", "take symbols out of a list; the last one ends it",
+        nested, "remove", "remove symbols from a list; a list without symbols is deleted",
         "vcpd watchlist remove banks ICICIBANK", remove_symbols,
     )  # fmt: skip
     rename = add_command(

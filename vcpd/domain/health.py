@@ -122,7 +122,7 @@ def _machine_penalties(readings: HealthReadings) -> Iterator[Penalty]:
             "cpu",
             points,
             f"{cpu:.0f} % of the machine's cores in use over the last minute",
-            "lower [workers] count, or move jobs with `cron`/`at` in [jobs.NAME] to times when less runs",
+            "lower [workers] count, or move jobs with `cron` or `at` in [jobs.NAME] to other times",
         )
     if points := _points(MEMORY_STEPS, memory):
         yield Penalty(
@@ -130,7 +130,7 @@ def _machine_penalties(readings: HealthReadings) -> Iterator[Penalty]:
             points,
             f"{memory:.0f} % of the machine's memory in use",
             "lower [workers] recycle_above_mb or count and [store] shared_buffers_mb; "
-            "POST /api/performance/optimize gives back what vcpd can spare",
+            "POST /api/performance/optimize returns memory that vcpd does not need",
         )
     if points := _points(THREAD_STEPS, threads):
         yield Penalty(

@@ -98,12 +98,12 @@ def overload_reason(pressure: MachineLoad, settings: ScheduleSettings, waited: t
     load that other programs, or hostile clients, keep up delays a run but must not prevent it.
     """
     if pressure.memory_used_pct > settings.max_memory_pct:
-        return f"memory {pressure.memory_used_pct:.0f} % used, mark {settings.max_memory_pct:.0f} %"
+        return f"memory {pressure.memory_used_pct:.0f} % used, limit {settings.max_memory_pct:.0f} %"
     is_loaded = pressure.cpu_load_per_core > settings.max_load_per_core
     if not is_loaded or waited >= timedelta(minutes=settings.max_load_wait_min):
         return None
     return (
-        f"load {pressure.cpu_load_per_core:.1f} per core, mark {settings.max_load_per_core:.1f}; "
+        f"load {pressure.cpu_load_per_core:.1f} per core, limit {settings.max_load_per_core:.1f}; "
         f"at most {settings.max_load_wait_min:g} minutes"
     )
 

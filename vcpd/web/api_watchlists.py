@@ -38,7 +38,7 @@ NAME: Final = TextParameter("name", "Only the symbols of this list.")
 EXPORTED: Final = TextParameter("name", "The list to export.", required=True)
 FORMAT: Final = ChoiceParameter(
     "format",
-    "A list of TradingView, or an order basket as CSV or JSON.",
+    "A TradingView list, or an order basket as CSV or JSON.",
     tuple(form.value for form in ListFormat),
 )
 Symbol = Annotated[str, msgspec.Meta(pattern=SYMBOL_PATTERN)]

@@ -69,7 +69,7 @@ function figures() {
     ["State", status.state], ["Up", duration(status.uptime_s)], ["Market", status.simulated ? `${status.market}, simulated` : status.market],
     ["Login", `${words(login.state)}${login.user_id ? ` (${login.user_id})` : ""}`],
     ["Data", data.as_of ? `${whole(data.symbols)} symbols to ${data.as_of}` : "none yet"],
-    ["Excluded for quality", whole(data.excluded)], ["Loop lag, 99 %", `${number(status.loop_lag.p99_ms)} ms`],
+    ["Excluded for quality", whole(data.excluded)], ["Loop lag, 99th percentile", `${number(status.loop_lag.p99_ms)} ms`],
     ["Workers", `${workers.workers.length} of ${workers.count}, ${whole(workers.tasks)} tasks`],
     ...(system ? systemRows(system) : []),
   ];

@@ -41,7 +41,7 @@ const fields = () => ({
     id: "scan-symbol", type: "search", maxlength: 40, list: "symbols",
     placeholder: "Also explain a symbol", "aria-label": "Explain a symbol",
   }),
-  session: h("input", { id: "scan-session", type: "date", "aria-label": "After this session; empty: the latest" }),
+  session: h("input", { id: "scan-session", type: "date", "aria-label": "Session to evaluate; leave it empty for the latest" }),
 });
 
 async function run(expression, symbol, session) {

@@ -1,6 +1,7 @@
 // Forms of the watch lists: add symbols, set a price level, snooze a symbol, import a file, rename and delete a list.
 import { h } from "./dom.js";
 import { fullSymbol } from "./format.js";
+import { dated } from "./trade_forms.js";
 import { applyChange } from "./watchlist_changes.js";
 
 const KINDS = [["above", "at or above a price"], ["below", "at or below a price"], ["average", "crosses an average"]];
@@ -31,7 +32,7 @@ export function levelForm(change) {
 export function snoozeForm(change) {
   const bodyOf = (given) => ({ symbol: symbolOf(given.symbol), until: given.until });
   return form("snooze", "Silence the price levels of a symbol", change, "snooze", bodyOf,
-    symbolInput(), input("until", "date"), submit("Snooze"));
+    symbolInput(), dated("until", input("until", "date")), submit("Snooze"));
 }
 
 export function fileForm(change) {
@@ -40,7 +41,7 @@ export function fileForm(change) {
     name: given.list.trim(), file_name: file.files[0].name.slice(0, 200), text: await file.files[0].text(),
   });
   return form("import-list", "Import a list", change, "import", bodyOf,
-    h("p", { class: "muted" }, "A list of TradingView, or an order basket with tradingsymbol as CSV or JSON."), listName(), file, submit("Import"));
+    h("p", { class: "muted" }, "A TradingView list, or an order basket as CSV or JSON that names each tradingsymbol."), listName(), file, submit("Import"));
 }
 
 export function renameForm(change) {

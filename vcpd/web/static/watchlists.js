@@ -52,7 +52,7 @@ const pathOf = (list) => (list ? `api/watchlists?${new URLSearchParams({ name: l
 
 function draw(view) {
   if (!view.count && !view.lists.length) {
-    return notice("No symbol is watched yet", "Add symbols to a list, set a price level, or import a list of TradingView.");
+    return notice("No symbol is watched yet", "Add symbols to a list, set a price level, or import a TradingView list.");
   }
   return h("div", { class: "page" }, listLinks(view), watchedTable(view, parts.change));
 }
