@@ -116,7 +116,7 @@ async def test_stored_positions_and_journal_are_shown(tmp_path: Path, capsys: Ca
     assert f"1 lots after {SESSION}" in shown
     assert "NSE:AAA: 10 shares at 50.00 are not evaluated: no bars" in shown
     assert "without a stop below the price, counted in full: NSE:AAA" in shown
-    assert "1 closed trades" in shown
+    assert "closed trades: 1" in shown
     assert "no base" in shown
 
 

@@ -85,8 +85,8 @@ def test_positions_are_read_by_people(bars: Path, trades: Path, capsys: Capture)
     assert _run("positions", "--trades", trades, "--bars", bars, "--equity", "500") == EXIT_OK
     again = capsys.readouterr().out
     assert "total:" in again
-    assert "BROKEN" in again
-    assert "2 symbols, which move like 2.0 independent ones" in again
+    assert "OVER THE LIMIT" in again
+    assert "2 symbols that move like 2.0 independent ones" in again
     measures = again[again.index("measures: percent of the close") : again.index("GONE: 10 shares")]
     assert "best R" in measures
     assert "to SMA200 %" in measures
@@ -142,7 +142,7 @@ def test_the_journal_as_csv_and_as_tables(bars: Path, trades: Path, capsys: Capt
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert (row["symbol"], row["quantity"], row["note"]) == ("AAA", "40", "first")
     assert _run("journal", "--trades", trades, "--bars", bars) == EXIT_OK
-    assert "1 trades with a known R are too few for an interval" in capsys.readouterr().out
+    assert "trades with a known R: 1, too few for an interval" in capsys.readouterr().out
 
 
 def test_the_journal_as_a_file(bars: Path, trades: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -85,7 +85,7 @@ def print_journal(found: Journal) -> None:
     """The trades, then the statistics of all and by group."""
     rows = [_entry_row(entry) for entry in found.entries]
     print_table(
-        f"{len(rows)} closed trades", COLUMNS, rows, COLUMNS[3:12], least_needed=("days", "entry", "exit")
+        f"closed trades: {len(rows)}", COLUMNS, rows, COLUMNS[3:12], least_needed=("days", "entry", "exit")
     )
     groups = {
         "all": found.all,
@@ -109,7 +109,7 @@ def print_journal(found: Journal) -> None:
 def _conclusion(found: TradeStatistics) -> str:
     """The conclusion that the interval permits."""
     if found.low_r is None or found.high_r is None:
-        return f"{found.with_r} trades with a known R are too few for an interval: conclude nothing yet"
+        return f"trades with a known R: {found.with_r}, too few for an interval; draw no conclusion yet"
     if found.low_r > 0:
         return "the interval lies above 0: the mean result is more than chance among these trades"
     if found.high_r < 0:

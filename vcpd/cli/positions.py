@@ -253,14 +253,16 @@ def _words(name: str) -> str:
 def _print_heat(heat: Heat) -> None:
     print(
         f"heat: {heat.at_risk:,.0f} at risk ({heat.at_risk_pct:.2f} % of {heat.equity:,.0f}), worth "
-        f"{heat.value:,.0f}; the worst overnight gap in a hundred, in all at once, costs {heat.gap_loss:,.0f}"
+        f"{heat.value:,.0f}; a gap that one night in a hundred exceeds, in every symbol at once, costs "
+        f"{heat.gap_loss:,.0f}"
     )
     for cap in heat.caps:
-        verdict = "BROKEN" if cap.is_broken else "kept"
-        print(f"  {cap.name}: {cap.used:.2f} of {cap.limit:g} {cap.unit}, {verdict}")
+        verdict = "OVER THE LIMIT" if cap.is_broken else "within the limit"
+        used = f"{cap.used:g}" if cap.unit == "symbols" else f"{cap.used:.2f}"
+        print(f"  {cap.name}: {used} of {cap.limit:g} {cap.unit}, {verdict}")
     if heat.effective_bets is not None:
         held = len({lot.symbol for lot in heat.lots})
-        print(f"  {held} symbols, which move like {heat.effective_bets:.1f} independent ones")
+        print(f"  {held} symbols that move like {heat.effective_bets:.1f} independent ones")
     if heat.without_stop:
         print(f"  without a stop below the price, counted in full: {', '.join(heat.without_stop)}")
 

@@ -60,15 +60,15 @@ export function heatGauge({ heat }) {
   }
   return h("article", { class: "card" }, titled("Heat", `${percent((100 * heat.at_risk) / heat.equity, 2)} at risk`),
     wideTable("Caps of the heat", h("table", { class: "small caps" }, h("tbody", {}, heat.caps.map(capRow)))),
-    h("p", { class: "muted" }, `${money(heat.at_risk)} lost if every stop is hit; ${money(heat.gap_loss)} in a bad night of a hundred for all at once.`),
+    h("p", { class: "muted" }, `${money(heat.at_risk)} are lost if every stop is hit. A gap that one night in a hundred exceeds, in every symbol at once, costs ${money(heat.gap_loss)}.`),
     heat.effective_bets ? h("p", { class: "muted" }, `The symbols move like ${heat.effective_bets.toFixed(1)} independent ones.`) : null,
-    heat.without_stop.length ? h("p", { class: "amber" }, `Counted whole, because no stop lies under the price: ${heat.without_stop.map(bare).join(", ")}`) : null);
+    heat.without_stop.length ? h("p", { class: "amber" }, `Counted with the whole value, because no stop lies below the price: ${heat.without_stop.map(bare).join(", ")}`) : null);
 }
 
 function capRow(cap) {
   const isOver = cap.used > cap.limit * (1 + 1e-9);
   return h("tr", {}, h("td", {}, cap.name), h("td", { class: `gauge ${isOver ? "over" : ""}` }, meter((100 * cap.used) / cap.limit)),
-    h("td", {}, `${number(cap.used, 2)} of ${number(cap.limit, 1)} ${cap.unit}`));
+    h("td", {}, cap.unit === "symbols" ? `${whole(cap.used)} of ${whole(cap.limit)} symbols` : `${number(cap.used, 2)} of ${number(cap.limit, 1)} ${cap.unit}`));
 }
 
 export function accountCurve(points) {
@@ -88,7 +88,7 @@ export function accountCurve(points) {
 // `changes` is what a note that is written needs, see trade_note.js.
 export function journalTable({ entries, all }, changes) {
   if (!entries.length) return null;
-  const interval = all.low_r === null ? `too few trades with a stop for an interval: ${all.with_r}` : `95 % interval ${inR(all.low_r)} to ${inR(all.high_r)}`;
+  const interval = all.low_r === null ? `${whole(all.with_r)} with a stop: too few for an interval` : `95 % interval ${inR(all.low_r)} to ${inR(all.high_r)}`;
   return h("article", { class: "card broad" }, titled("Journal", `${counted(all.trades, "trade")}, mean ${inR(all.mean_r)} R`),
     h("p", { class: "muted" }, `${interval}; ${percent(all.won_pct, 0)} won; before charges ${money(all.profit)}${all.net_profit === null || all.net_profit === undefined ? "" : `, after them about ${money(all.net_profit)}`}.`),
     wideTable("Closed trades", h("table", { class: "small" },

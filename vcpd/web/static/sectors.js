@@ -31,7 +31,7 @@ function rotationCard(items) {
     MIDDLE[1] * (1 - (sector.momentum - 100) / upwards)));
   const label = "Sectors by relative strength and its momentum";
   const attributes = { class: "plot rotation", viewBox: `0 0 ${WIDTH} ${PICTURE_HEIGHT}`, role: "img", "aria-label": label };
-  return card("row-wide", titled("Sectors: strength across, momentum upwards"), s("svg", attributes, cross(), corners(), dots));
+  return card("row-wide", titled("Sectors by strength (across) and momentum (upwards)"), s("svg", attributes, cross(), corners(), dots));
 }
 
 const cross = () => [
