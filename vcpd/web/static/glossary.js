@@ -29,6 +29,9 @@ export const GLOSSARY = {
   "turnover": "The median value of the shares traded in a day, over 50 sessions.",
   "delivery": "The share of the traded volume that changed hands for good, as the exchange publishes it.",
   "sector rank": "The place of the company's sector among all sectors by relative strength; 1 is the strongest.",
+  "R": "What a share loses from the entry to the initial stop. A result of +2 R gained twice that.",
+  "lot": "The shares of one purchase that are still held. Sales take the oldest lot first.",
+  "heat": "What the account loses if every stop is hit, in percent of its value. A lot without a stop counts with its whole value.",
   "regime": "What the market as a whole does: a confirmed uptrend, an uptrend under pressure, or a correction.",
   "distribution day": "A session in which the index fell on more volume than the day before. Several in a few weeks warn of a correction.",
 };
