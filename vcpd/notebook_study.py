@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 
 from vcpd.analysis.costs import CostSettings
-from vcpd.cli.study_files import study_report
+from vcpd.cli.study_files import NO_SPLITS, study_report
 from vcpd.cli.study_output import guard_lines, universe_lines
 from vcpd.domain.panel import Panel
 from vcpd.progress_line import NotebookProgress, cells_of
@@ -64,7 +64,7 @@ async def _study(panel: Panel, plan: StudyPlan, costs: CostSettings, bar: Notebo
     map_rows = mapping_in_chunks(panel, bar)
     result, data = await run_study(panel, plan, costs, map_rows)
     validation = await validate(panel, result, data, map_rows)
-    splits = {} if result.best is None else await split_by_evening(data, result.best, map_rows)
+    splits = NO_SPLITS if result.best is None else await split_by_evening(data, result.best, map_rows)
     return StudyOutcome(
         study_report(result, validation, data, splits),
         rows_frame([cell.table_row for cell in result.cells]),

@@ -216,7 +216,7 @@ def test_trades_are_split_by_the_regime_of_an_index(
     found = json.loads(capsys.readouterr().out)
     regime = found["splits"]["regime"]
     assert sum(entry["purchases"] for entry in regime.values()) == sum(found["breakdown"]["counts"])
-    assert set(found["splits"]) == {"regime", "score decile", "state"}
+    assert set(found["splits"]) == set(found["splits_before"]) == {"regime", "score decile", "state"}
     for name in ("score decile", "state"):
         parts = found["splits"][name].values()
         assert sum(entry["purchases"] for entry in parts) == sum(found["breakdown"]["counts"])

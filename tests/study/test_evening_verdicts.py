@@ -12,6 +12,7 @@ from vcpd.analysis.costs import CostSettings
 from vcpd.analysis.screen import screen_rows
 from vcpd.analysis.tasks import ScreenParams
 from vcpd.domain.panel import Panel
+from vcpd.studies.breakdown import TradeSplits
 from vcpd.studies.evening_verdicts import (
     NO_BASE,
     SCORE,
@@ -50,7 +51,8 @@ def test_a_verdict_is_the_screen_of_the_evening_before(panel: Panel) -> None:
 
 def test_every_trade_of_a_cell_is_in_one_decile_and_one_state(panel: Panel) -> None:
     data = study_of(panel)
-    splits = asyncio.run(split_by_evening(data, 0, in_chunks(panel, 7)))
+    found = asyncio.run(split_by_evening(data, 0, in_chunks(panel, 7)))
+    splits = found.after
     judged = data.judged[data.cells[0].trades]
     assert set(splits) == {SCORE, STATE}
     for parts in splits.values():
@@ -61,13 +63,18 @@ def test_every_trade_of_a_cell_is_in_one_decile_and_one_state(panel: Panel) -> N
     assert [int(name.split(":")[0]) for name in splits[SCORE]] == sorted(
         int(name.split(":")[0]) for name in splits[SCORE]
     )
-    assert splits == asyncio.run(split_by_evening(data, 0, in_chunks(panel, 50)))
+    assert found == asyncio.run(split_by_evening(data, 0, in_chunks(panel, 50)))
+    for name, parts in splits.items():  # costs lower every mean
+        for part, entry in parts.items():
+            before = found.before[name][part]
+            assert before.purchases == entry.purchases
+            assert (before.mean_r or 0.0) > (entry.mean_r or 0.0)
 
 
 def test_a_cell_without_trades_has_no_split(panel: Panel) -> None:
     strict = msgspec.structs.replace(THRESHOLDS, max_risk_pct=0.01)
     data = study_of(panel, msgspec.structs.replace(PLAN, settings=(strict,)))
-    assert asyncio.run(split_by_evening(data, 0, in_chunks(panel, 50))) == {}
+    assert asyncio.run(split_by_evening(data, 0, in_chunks(panel, 50))) == TradeSplits()
 
 
 def test_deciles_hold_a_tenth_each_and_keep_equal_scores_together() -> None:

@@ -19,7 +19,7 @@ from vcpd.studies.breakdown import break_down, outcome_counts, trade_rows
 from vcpd.studies.figures import CellFigures
 from vcpd.studies.plan import PortfolioChoices, StopChoices, StudyPlan, ValidationPlan
 from vcpd.studies.plateaus import is_lone_peak, plateau_maps
-from vcpd.studies.plots import bar_chart, line_chart
+from vcpd.studies.plots import bar_chart, histogram, line_chart
 from vcpd.studies.report import StudyReport, report_page
 from vcpd.studies.run import StudyData, run_study
 from vcpd.studies.validation import validate
@@ -110,7 +110,8 @@ def test_every_class_and_year_counts_each_trade_once(studied: Studied) -> None:
     found = studied.report.breakdown
     assert found is not None
     trades = studied.report.result.cells[found.cell].trades
-    assert sum(found.counts) == trades
+    assert sum(found.counts) == sum(found.counts_before) == trades
+    assert found.counts != found.counts_before
     assert sum(entry.trades for entry in found.by_year.values()) == trades
     assert found.by_year_before.keys() == found.by_year.keys()
     for year, entry in found.by_year.items():  # costs lower every mean
@@ -136,6 +137,9 @@ def test_the_account_of_the_report_ends_where_the_cells_figures_say(studied: Stu
     years = len(found.account.months) / 12
     assert (found.account.value_pct[-1] / 100) ** (1 / years) - 1 == pytest.approx(cell.return_pct / 100)
     assert max(found.account.drawdown_pct) <= cell.drawdown_pct + 1e-9
+    before = found.account_before
+    assert (before.value_pct[-1] / 100) ** (1 / years) - 1 == pytest.approx(cell.before.return_pct / 100)
+    assert max(before.drawdown_pct) <= cell.before.drawdown_pct + 1e-9
 
 
 def test_there_is_a_map_for_each_pair_of_numbers(studied: Studied) -> None:
@@ -211,8 +215,12 @@ def test_numbers_of_stops_and_exits_are_axes_too(studied: Studied) -> None:
 
 def test_texts_are_escaped_and_splits_shown(studied: Studied) -> None:
     entry = Estimate(purchases=3, months=2, mean_r=0.5, median_r=0.4, low_r=None, high_r=None)
-    report = msgspec.structs.replace(studied.report, splits={"regime": {"<up>&": entry}})
+    paid = msgspec.structs.replace(entry, mean_r=0.3125)
+    report = msgspec.structs.replace(
+        studied.report, splits={"regime": {"<up>&": paid}}, splits_before={"regime": {"<up>&": entry}}
+    )
     page = page_of(report)
+    assert "<td>3</td><td>0.31</td><td></td><td></td><td>0.50</td>" in page
     assert "By regime on the evening before" in page
     assert "&lt;up&gt;&amp;" in page
     assert "<up>" not in page
@@ -220,8 +228,26 @@ def test_texts_are_escaped_and_splits_shown(studied: Studied) -> None:
 
 def test_pictures_stay_inside_their_frame() -> None:
     for values in ([1.0], [2.0, 2.0], [-3.0, 5.0, 0.0]):
-        picture = line_chart([str(at) for at in range(len(values))], values, "", "value")
+        lines = {"value": values, "value before": [2 * value for value in values]}
+        picture = line_chart([str(at) for at in range(len(values))], lines)
         points = re.findall(r"([\d.]+),([\d.-]+)", picture)
         assert all(0 <= float(x) <= 760 and 0 <= float(y) <= 220 for x, y in points)
         assert bar_chart(["a"] * len(values), values).count("<rect") == len(values)
-    assert line_chart([], [], "", "value") == bar_chart([], []) == ""
+    assert line_chart([], {"value": []}) == bar_chart([], []) == ""
+
+
+def heights_of(picture: str, kind: str) -> list[float]:
+    return [float(text) for text in re.findall(rf'<rect class="{kind}"[^>]*height="([\d.]+)"', picture)]
+
+
+def test_a_histogram_shows_losses_as_such_and_both_counts() -> None:
+    """Each bar is as high as its count; the outline reaches where the counts before costs do."""
+    picture = histogram((-1.0, -0.5, 0.0, 0.5), [4, 0, 1, 2], [2, 2, 0, 8])
+    full = heights_of(histogram((0.0,), [1], [1]), "gain")[0]
+    assert heights_of(picture, "loss") == pytest.approx([full / 2, 0], abs=0.1)
+    assert heights_of(picture, "gain") == pytest.approx([full / 8, full / 4], abs=0.1)
+    (points,) = re.findall(r'class="counts before" points="([^"]+)"', picture)
+    tops = [float(point.split(",")[1]) for point in points.split()]
+    bottom = max(tops)
+    assert [bottom - top for top in tops[::2]] == pytest.approx([full / 4, full / 4, 0, full], abs=0.1)
+    assert [label for label in ("-1", "-0.5", "0", "0.5") if f">{label}</text>" in picture] == ["-1", "0"]

@@ -37,18 +37,18 @@ def outcome_splits(
         "every close": found.universe,
     }
     return split_purchases(
-        kinds, (SETUPS, _counted_purchases(found, looking, panel)), panel, configuration, arguments
+        kinds, {SETUPS: _counted_purchases(found, looking, panel)}, panel, configuration, arguments
     )
 
 
 def split_purchases(
     kinds: Mapping[str, OutcomeCounts],
-    purchases: tuple[str, Sequence[CountedPurchase]],
+    purchases: Mapping[str, Sequence[CountedPurchase]],
     panel: Panel,
     configuration: Configuration,
     arguments: argparse.Namespace,
 ) -> OutcomeSplits:
-    """All `kinds` by the regime, and the named purchases by the rank of their sector."""
+    """All `kinds` by the regime, and `purchases`, by name too, by the rank of their sector."""
     splits: dict[str, Mapping[str, Mapping[str, Estimate]]] = {}
     indices = read_indices(arguments) if arguments.index is not None else ()
     shares = without_indices(panel, indices)
@@ -65,8 +65,10 @@ def split_purchases(
         sectors = {symbol: company.sector for symbol, company in companies.items()}
         least = configuration.screen.min_rs_universe
         ranks = sector_ranks(shares, sectors, configuration.regime, least_rated=least)
-        name, counted = purchases
-        splits["sector"] = {name: split_by_sector(counted, panel.sessions, ranks, sectors)}
+        splits["sector"] = {
+            name: split_by_sector(counted, panel.sessions, ranks, sectors)
+            for name, counted in purchases.items()
+        }
     return splits
 
 

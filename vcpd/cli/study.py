@@ -2,13 +2,11 @@
 
 import argparse
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from vcpd.analysis.outcomes import Estimate
 from vcpd.cli.command import EXIT_OK, add_config_argument, add_json_argument, set_action
 from vcpd.cli.config import analysis_configuration
 from vcpd.cli.engine import Engine, add_engine_arguments, engine_of
@@ -16,7 +14,7 @@ from vcpd.cli.local import add_date_order_argument, add_funds_argument, add_inde
 from vcpd.cli.output import print_json
 from vcpd.cli.row_mapping import row_mapping
 from vcpd.cli.sectors import add_sector_lists_argument
-from vcpd.cli.study_files import best_cell_splits, study_report, write_files
+from vcpd.cli.study_files import NO_SPLITS, best_cell_splits, study_report, write_files
 from vcpd.cli.study_output import print_result, sealed_lines
 from vcpd.cli.study_plan import read_plan
 from vcpd.cli.study_universe import add_universe_arguments, universe_facts
@@ -25,6 +23,7 @@ from vcpd.core.errors import BadInputError
 from vcpd.domain.panel import Panel
 from vcpd.runtime import logs
 from vcpd.runtime.clock import WallClock
+from vcpd.studies.breakdown import TradeSplits
 from vcpd.studies.evening_verdicts import split_by_evening
 from vcpd.studies.plan import StudyPlan
 from vcpd.studies.run import StudyData, StudyResult, run_study
@@ -87,8 +86,9 @@ def study(arguments: argparse.Namespace) -> int:
         found = _with_record(found, panel, record, configuration, arguments)
     result, validation, data, by_evening = found
     best = result.best
-    splits = {} if best is None else best_cell_splits(panel, data, best, configuration, arguments)
-    splits = {**splits, **by_evening}
+    splits = by_evening
+    if best is not None:
+        splits = best_cell_splits(panel, data, best, configuration, arguments).joined(by_evening)
     report = study_report(result, validation, data, splits)
     earlier = record.openings(digest_of_bars(panel))
     if arguments.out is not None:
@@ -109,7 +109,7 @@ class FoundStudy(NamedTuple):
     result: StudyResult
     validation: Validation
     data: StudyData
-    by_evening: Mapping[str, Mapping[str, Estimate]]  # the best cell's trades, by score decile and state
+    by_evening: TradeSplits  # the best cell's trades, by score decile and state
 
 
 async def _run(panel: Panel, plan: StudyPlan, engine: Engine, record: TrialRecord) -> FoundStudy:
@@ -118,7 +118,7 @@ async def _run(panel: Panel, plan: StudyPlan, engine: Engine, record: TrialRecor
     async with row_mapping(panel, engine) as map_rows:
         result, data = await run_study(panel, plan, configuration.costs, map_rows, configuration.quality)
         validation = await validate(panel, result, data, map_rows, earlier)
-        by_evening = {} if result.best is None else await split_by_evening(data, result.best, map_rows)
+        by_evening = NO_SPLITS if result.best is None else await split_by_evening(data, result.best, map_rows)
         return FoundStudy(result, validation, data, by_evening)
 
 

@@ -2,19 +2,19 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from vcpd.analysis.outcomes import CountedPurchase, Estimate
+from vcpd.analysis.outcomes import CountedPurchase
 from vcpd.cli.history_splits import split_purchases
 from vcpd.cli.study_output import guard_lines, sealed_lines, universe_lines
 from vcpd.config import Configuration
 from vcpd.core.atomic_file import write_atomic
 from vcpd.domain.panel import Panel
 from vcpd.store import table_files
-from vcpd.studies.breakdown import break_down, outcome_counts, trade_rows
+from vcpd.studies.breakdown import TradeSplits, break_down, outcome_counts, trade_rows
 from vcpd.studies.conclusion import conclusions
 from vcpd.studies.plateaus import plateau_maps
 from vcpd.studies.report import StudyReport, report_page
@@ -22,14 +22,16 @@ from vcpd.studies.run import StudyData, StudyResult
 from vcpd.studies.trial_record import OpenedSeal
 from vcpd.studies.validation import Validation
 
-BEST: Final = "trades"
+AFTER: Final = "after costs"
+BEFORE: Final = "before costs"
+NO_SPLITS: Final = TradeSplits()
 
 
 def study_report(
     result: StudyResult,
     validation: Validation,
     data: StudyData,
-    splits: Mapping[str, Mapping[str, Estimate]] | None = None,
+    splits: TradeSplits = NO_SPLITS,
 ) -> StudyReport:
     """The whole report of a study."""
     return StudyReport(
@@ -39,21 +41,27 @@ def study_report(
         interval_pct=data.plan.validation.interval_pct,
         plateaus=plateau_maps(result.cells),
         breakdown=None if result.best is None else break_down(data, result.best),
-        splits=splits or {},
+        splits=splits.after,
+        splits_before=splits.before,
     )
 
 
 def best_cell_splits(
     panel: Panel, data: StudyData, number: int, configuration: Configuration, arguments: argparse.Namespace
-) -> Mapping[str, Mapping[str, Estimate]]:
+) -> TradeSplits:
     """The best cell's trades by regime where --index gives one, by sector rank where --sectors does."""
-    purchases = [
-        CountedPurchase(str(row["symbol"]), row["bought"], row["after_r"])  # type: ignore[arg-type]
-        for row in trade_rows(panel, data, number)
-    ]
-    kinds = {BEST: outcome_counts(data, number)}
-    found = split_purchases(kinds, (BEST, purchases), panel, configuration, arguments)
-    return {name: parts[BEST] for name, parts in found.items()}
+    rows = trade_rows(panel, data, number)
+    purchases = {
+        name: [
+            CountedPurchase(str(row["symbol"]), row["bought"], row[column])  # type: ignore[arg-type]
+            for row in rows
+        ]
+        for name, column in ((AFTER, "after_r"), (BEFORE, "before_r"))
+    }
+    kinds = {AFTER: outcome_counts(data, number), BEFORE: outcome_counts(data, number, costs=False)}
+    found = split_purchases(kinds, purchases, panel, configuration, arguments)
+    after, before = ({name: parts[kind] for name, parts in found.items()} for kind in kinds)
+    return TradeSplits(after, before)
 
 
 def write_files(

@@ -18,6 +18,7 @@ from vcpd.analysis.thresholds import Thresholds
 from vcpd.domain.bars import DateArray, FloatArray, IntArray
 from vcpd.domain.panel import Panel
 from vcpd.domain.setups import BaseState
+from vcpd.studies.breakdown import TradeSplits
 from vcpd.studies.run import RowMapping, StudyData
 from vcpd.studies.trades import TradeTable
 
@@ -68,14 +69,12 @@ def _verdict(context: SessionContext, row: int, bars: Bars, trade: int) -> Eveni
     return EveningVerdict(trade, setup.score if has_base else None, setup.state if has_base else None)
 
 
-async def split_by_evening(
-    data: StudyData, number: int, map_rows: RowMapping
-) -> dict[str, dict[str, Estimate]]:
-    """The trades of one cell, R after costs, by score decile and by state; nothing where it has none."""
+async def split_by_evening(data: StudyData, number: int, map_rows: RowMapping) -> TradeSplits:
+    """The trades of one cell by score decile and by state; nothing where it has none."""
     key = data.cells[number].trades
     judged = data.judged[key]
     if not len(judged.table):
-        return {}
+        return TradeSplits()
     parameters = EveningParams(trades=judged.table, thresholds=data.plan.settings[key.setting])
     parts = await map_rows(evening_verdicts, parameters)
     verdicts = sorted((verdict for part in parts for verdict in part), key=lambda verdict: verdict.trade)
@@ -84,7 +83,11 @@ async def split_by_evening(
         STATE: [verdict.state.value.lower() if verdict.state else NO_BASE for verdict in verdicts],
     }
     days = data.axis.sessions[judged.first_entries]
-    return {name: _estimates(days, judged.after_r, own) for name, own in labels.items()}
+    after, before = (
+        {name: _estimates(days, results, own) for name, own in labels.items()}
+        for results in (judged.after_r, judged.table.results_r)
+    )
+    return TradeSplits(after, before)
 
 
 def decile_labels(scores: Sequence[float | None]) -> list[str]:

@@ -1,7 +1,7 @@
-"""Pictures of a report as inline SVG: lines over months, bars, and maps of parameter pairs."""
+"""Pictures of a report as inline SVG: lines over months, bars, histograms, and maps of parameter pairs."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vcpd.studies.plateaus import PlateauMap
@@ -17,20 +17,54 @@ MOST_LABELS: Final = 10
 MOST_OPACITY: Final = 0.6  # so that the number on it can be read
 
 
-def line_chart(labels: Sequence[str], values: Sequence[float], unit: str, kind: str) -> str:
-    """A line over equally spaced `labels`; `kind` is its class in the style sheet."""
-    if not values:
+def line_chart(labels: Sequence[str], lines: Mapping[str, Sequence[float]]) -> str:
+    """Lines over equally spaced `labels`, by their classes in the style sheet."""
+    if not labels:
         return ""
-    low, high = min(values), max(*values, min(values) + 1e-9)
-    points = " ".join(
-        f"{_x(at, len(values)):.1f},{_y(value, low, high):.1f}" for at, value in enumerate(values)
+    every = [value for values in lines.values() for value in values]
+    low, high = min(every), max(*every, min(every) + 1e-9)
+    places = [_x(at, len(labels)) for at in range(len(labels))]
+    body = "".join(
+        _polyline(kind, [(x, _y(value, low, high)) for x, value in zip(places, values, strict=True)])
+        for kind, values in lines.items()
     )
-    return _svg(
-        HEIGHT,
-        f'<polyline class="{kind}" points="{points}"/>'
-        + _value_labels(low, high, unit)
-        + _labels(labels, [_x(at, len(labels)) for at in range(len(labels))]),
+    return _svg(HEIGHT, body + _value_labels(low, high) + _labels(labels, places))
+
+
+def histogram(edges: Sequence[float], counts: Sequence[int], counts_before: Sequence[int]) -> str:
+    """Bars of classes by their lower edges, losses and gains apart; `counts_before` as an outline."""
+    high = float(max(*counts, *counts_before, 1))
+    step = (WIDTH - LEFT) / len(counts)
+    corners = [LEFT + at * step for at in range(len(counts) + 1)]
+    bars = "".join(
+        _bar("gain" if edge >= 0 else "loss", corner, step, (_y(count, 0.0, high), _y(0.0, 0.0, high)))
+        for edge, corner, count in zip(edges, corners, counts, strict=False)
     )
+    outline = [
+        (x, _y(count, 0.0, high))
+        for at, count in enumerate(counts_before)
+        for x in (corners[at], corners[at + 1])
+    ]
+    texts = "".join(
+        _text(corner, HEIGHT - 6, f"{edge:g}")
+        for corner, edge in zip(corners, edges, strict=False)
+        if edge == int(edge)
+    )
+    return _svg(HEIGHT, bars + _polyline("counts before", outline) + _value_labels(0.0, high) + texts)
+
+
+def _bar(kind: str, x: float, width: float, between: tuple[float, float]) -> str:
+    """A bar from its top to its bottom."""
+    top, bottom = between
+    return (
+        f'<rect class="{kind}" x="{x + 1:.1f}" y="{top:.1f}" width="{width - 2:.1f}" '
+        f'height="{bottom - top:.1f}"/>'
+    )
+
+
+def _polyline(kind: str, points: Sequence[tuple[float, float]]) -> str:
+    joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return f'<polyline class="{kind}" points="{joined}"/>'
 
 
 def bar_chart(labels: Sequence[str], values: Sequence[float]) -> str:
@@ -40,14 +74,13 @@ def bar_chart(labels: Sequence[str], values: Sequence[float]) -> str:
     low, high = min(0.0, *values), max(0.0, *values) or 1e-9
     step = (WIDTH - LEFT) / len(values)
     zero = _y(0.0, low, high)
+    heights = [_y(value, low, high) for value in values]
     bars = "".join(
-        f'<rect class="{"gain" if value >= 0 else "loss"}" x="{LEFT + at * step + 1:.1f}" '
-        f'y="{min(_y(value, low, high), zero):.1f}" width="{step - 2:.1f}" '
-        f'height="{abs(_y(value, low, high) - zero):.1f}"/>'
-        for at, value in enumerate(values)
+        _bar("gain" if y <= zero else "loss", LEFT + at * step, step, (min(y, zero), max(y, zero)))
+        for at, y in enumerate(heights)
     )
     centres = [LEFT + (at + 0.5) * step for at in range(len(labels))]
-    return _svg(HEIGHT, bars + _value_labels(low, high, "") + _labels(labels, centres))
+    return _svg(HEIGHT, bars + _value_labels(low, high) + _labels(labels, centres))
 
 
 def plateau_picture(found: PlateauMap) -> str:
@@ -97,10 +130,8 @@ def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(text)}</text>'
 
 
-def _value_labels(low: float, high: float, unit: str) -> str:
-    return "".join(
-        _text(LEFT - 6, _y(value, low, high) + 4, f"{value:,.4g}{unit}", "end") for value in (low, high)
-    )
+def _value_labels(low: float, high: float) -> str:
+    return "".join(_text(LEFT - 6, _y(value, low, high) + 4, f"{value:,.4g}", "end") for value in (low, high))
 
 
 def _labels(labels: Sequence[str], places: Sequence[float]) -> str:

@@ -9,24 +9,32 @@ from typing import Any, Final
 
 import msgspec
 
-from vcpd.analysis.outcomes import Estimate
+from vcpd.analysis.outcomes import INTERVAL_PCT, Estimate
 from vcpd.studies.breakdown import Breakdown
 from vcpd.studies.figures import CellFigures
 from vcpd.studies.plateaus import PlateauMap
-from vcpd.studies.plots import bar_chart, line_chart, plateau_picture
+from vcpd.studies.plots import bar_chart, histogram, line_chart, plateau_picture
 from vcpd.studies.run import StudyResult, ranked_cells
 from vcpd.studies.validation import Validation
 from vcpd.studies.walk_forward import MeanEstimate
 
 SHOWN_CELLS: Final = 50
+VIEWPORT: Final = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+HISTOGRAM_NOTE: Final = (
+    "Bars: trades after costs, in classes of half an R; the outermost hold all beyond them. "
+    "Dashed: before costs."
+)
 STYLE: Final = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}
 table{border-collapse:collapse;margin:.5rem 0 1.5rem}td,th{padding:.15rem .7rem;text-align:right}
 th{border-bottom:1px solid #aaa;font-weight:600}td:first-child,th:first-child{text-align:left}
+td:not(:first-child){white-space:nowrap}td:first-child{min-width:6rem}p{overflow-wrap:anywhere}
 h2{margin-top:2rem;font-size:1.15rem}.note{color:#57606a}svg{max-width:100%;height:auto;display:block}
+.chart svg{min-width:38rem}.wide{overflow-x:auto}
 text{font:11px system-ui,sans-serif;fill:#1b1f24}polyline{fill:none;stroke:#1f6feb;stroke-width:1.5}
-polyline.drawdown{stroke:#b35900}rect.gain{fill:#1a7f37}rect.loss{fill:#cf222e}rect.unknown{fill:#ddd}
-rect.peak{stroke:#000;stroke-width:2}.wide{overflow-x:auto}
+polyline.drawdown{stroke:#b35900}polyline.before{stroke-dasharray:4 3}polyline.counts{stroke:#1b1f24}
+rect.gain{fill:#1a7f37}rect.loss{fill:#cf222e}rect.unknown{fill:#ddd}
+rect.peak{stroke:#000;stroke-width:2}
 """
 
 
@@ -39,7 +47,8 @@ class StudyReport(msgspec.Struct, frozen=True, kw_only=True):
     interval_pct: float
     plateaus: list[PlateauMap] = []
     breakdown: Breakdown | None = None
-    splits: Mapping[str, Mapping[str, Estimate]] = {}  # by what was known on the evening before
+    splits: Mapping[str, Mapping[str, Estimate]] = {}  # by what was known on the evening before, after costs
+    splits_before: Mapping[str, Mapping[str, Estimate]] = {}  # the same before costs
 
 
 def report_page(report: StudyReport, universe: Sequence[str], guards: Sequence[str]) -> bytes:
@@ -57,7 +66,7 @@ def report_page(report: StudyReport, universe: Sequence[str], guards: Sequence[s
     ]
     title = f"Study of {len(report.result.cells):,} cells, {report.result.first} to {report.result.last}"
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{VIEWPORT}<title>{title}</title>'
         f"<style>{STYLE}</style></head><body><h1>{title}</h1>{''.join(sections)}</body></html>\n"
     ).encode()
 
@@ -100,43 +109,60 @@ def _best_cell(report: StudyReport) -> list[str]:
     found = report.breakdown
     if found is None:
         return []
-    account, classes = found.account, [f"{edge:g}" for edge in found.bins_r]
+    months, counts = found.account.months, (found.counts, found.counts_before)
+    accounts = {"": found.account, " before": found.account_before}
+    values = {f"value{kind}": account.value_pct for kind, account in accounts.items()}
+    drawdowns = {
+        f"drawdown{kind}": [0.0 - value for value in account.drawdown_pct]
+        for kind, account in accounts.items()
+    }
+    means = [entry.mean_r or 0.0 for entry in found.by_year.values()]
     return [
-        f"<h2>Cell {found.cell}: account, percent of its begin</h2>",
-        line_chart(account.months, account.value_pct, "", "value"),
+        f"<h2>Cell {found.cell}: account, percent of what it began with</h2>",
+        _chart(line_chart(months, values), "Line: after costs. Dashed: before costs."),
         "<h2>Drawdown, percent</h2>",
-        line_chart(account.months, [0.0 - value for value in account.drawdown_pct], "", "drawdown"),
-        "<h2>Trades by R after costs</h2>",
-        bar_chart(classes, [float(count) for count in found.counts]),
+        _chart(line_chart(months, drawdowns), "Line: after costs. Dashed: before costs."),
+        "<h2>Trades by R</h2>",
+        _chart(histogram(found.bins_r, *counts), HISTOGRAM_NOTE),
         "<h2>By year of the purchase</h2>",
-        bar_chart(list(found.by_year), [entry.mean_r or 0.0 for entry in found.by_year.values()]),
-        _table(("year", *_ESTIMATE, "mean R before costs"), _year_rows(found)),
-        *_splits(report.splits),
+        _chart(bar_chart(list(found.by_year), means), "Mean R after costs."),
+        _table(("year", *_ESTIMATE), _year_rows(found)),
+        *_splits(report.splits, report.splits_before),
     ]
 
 
+def _chart(picture: str, note: str) -> str:
+    """Returns the chart at a size that can be read; a narrow window scrolls it."""
+    return f'<div class="wide chart">{picture}</div><p class="note">{html.escape(note)}</p>'
+
+
+_ESTIMATE: Final = ("trades", "mean R after", "low", "high", "mean R before", "low", "high")
+
+
 def _year_rows(found: Breakdown) -> Iterable[Sequence[Any]]:
-    """The estimate of each year after costs, and its mean before them."""
-    for year, entry in found.by_year.items():
-        yield year, *_estimate(entry), found.by_year_before[year].mean_r
+    """The estimates of each year after costs and before."""
+    for year, after in found.by_year.items():
+        before = found.by_year_before[year]
+        yield year, after.trades, *_bounds(after), *_bounds(before)
 
 
-_ESTIMATE: Final = ("trades", "mean R", "low", "high")
+def _bounds(entry: MeanEstimate | Estimate) -> tuple[float | None, ...]:
+    return entry.mean_r, entry.low_r, entry.high_r
 
 
-def _estimate(entry: MeanEstimate) -> tuple[Any, ...]:
-    return entry.trades, entry.mean_r, entry.low_r, entry.high_r
-
-
-def _splits(splits: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
-    """By what was known on the evening before; these intervals are of 95 %."""
+def _splits(
+    after: Mapping[str, Mapping[str, Estimate]], before: Mapping[str, Mapping[str, Estimate]]
+) -> list[str]:
+    """By what was known on the evening before."""
     sections = []
-    for name, parts in splits.items():
+    for name, parts in after.items():
         rows = (
-            (part.replace("_", " "), e.purchases, e.mean_r, e.low_r, e.high_r) for part, e in parts.items()
+            (part.replace("_", " "), entry.purchases, *_bounds(entry), *_bounds(before[name][part]))
+            for part, entry in parts.items()
         )
         sections += [
             f"<h2>By {html.escape(name)} on the evening before</h2>",
+            f'<p class="note">Intervals are of {INTERVAL_PCT:g} %.</p>',
             _table((name, *_ESTIMATE), rows),
         ]
     return sections
