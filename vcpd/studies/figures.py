@@ -166,10 +166,27 @@ def study_figures(
     return StudyFigures(figures, returns)
 
 
+class _Results(NamedTuple):
+    """What a cell's results show without their account, after costs or before them."""
+
+    mean_r: float | None
+    median_r: float | None
+    won_pct: float | None
+    sums: FloatArray  # (months,), with which its interval is drawn
+    counts: FloatArray
+
+    @classmethod
+    def of(cls, results_r: FloatArray, months: IntArray, n_months: int) -> "_Results":
+        """`months` (n,) are those with which the trades are drawn."""
+        sums = np.bincount(months, results_r, n_months).astype(np.float64)
+        counts = np.bincount(months, minlength=n_months).astype(np.float64)
+        return cls(mean_or_none(results_r), _median(results_r), _won_pct(results_r), sums, counts)
+
+
 class _Side(NamedTuple):
     """Results, account, its monthly returns and the bounds of the mean, after costs or before them."""
 
-    results_r: FloatArray
+    results: _Results
     account: Account
     returns: FloatArray
     bounds: tuple[float | None, float | None]
@@ -183,28 +200,21 @@ def _sides(
     *,
     costs: bool,
 ) -> list[_Side]:
-    """One for each cell."""
-    results = [
-        judged[cell.trades].after_r if costs else judged[cell.trades].table.results_r for cell in cells
-    ]
-    months = [axis.month_of[judged[cell.trades].first_entries] for cell in cells]
-    bounds = _intervals(*_monthly_results(results, months, axis.n_months), interval_pct)
-    accounts = [cell_account(judged[cell.trades], cell.portfolio, axis, costs=costs) for cell in cells]
+    """One for each cell. Cells that differ in their accounts alone share their results."""
+    results: dict[TradeSetKey, _Results] = {}
+    for key in dict.fromkeys(cell.trades for cell in cells):
+        own = judged[key]
+        values = own.after_r if costs else own.table.results_r
+        results[key] = _Results.of(values, axis.month_of[own.first_entries], axis.n_months)
+    sums, counts = (
+        np.column_stack([getattr(found, name) for found in results.values()]) for name in ("sums", "counts")
+    )
+    bounds = dict(zip(results, _intervals(sums, counts, interval_pct), strict=True))
+    accounts = (cell_account(judged[cell.trades], cell.portfolio, axis, costs=costs) for cell in cells)
     return [
-        _Side(own, account, account.monthly_returns(axis.ends), between)
-        for own, account, between in zip(results, accounts, bounds, strict=True)
+        _Side(results[cell.trades], account, account.monthly_returns(axis.ends), bounds[cell.trades])
+        for cell, account in zip(cells, accounts, strict=True)
     ]
-
-
-def _monthly_results(
-    results: Sequence[FloatArray], months: Sequence[IntArray], n_months: int
-) -> tuple[FloatArray, FloatArray]:
-    """(months, n): sum of R, and number of trades, by the month with which a trade is drawn."""
-    sums, counts = np.zeros((n_months, len(results))), np.zeros((n_months, len(results)))
-    for at, (own, month) in enumerate(zip(results, months, strict=True)):
-        sums[:, at] = np.bincount(month, own, n_months)
-        counts[:, at] = np.bincount(month, minlength=n_months)
-    return sums, counts
 
 
 def _intervals(
@@ -226,12 +236,12 @@ def _figures(cell: StudyCell, trades: JudgedTrades, after: _Side, before: _Side)
         number=cell.number,
         coordinates=cell.coordinates,
         trades=len(table),
-        mean_before_r=mean_or_none(before.results_r),
-        mean_after_r=mean_or_none(after.results_r),
+        mean_before_r=before.results.mean_r,
+        mean_after_r=after.results.mean_r,
         low_r=after.bounds[0],
         high_r=after.bounds[1],
-        median_after_r=_median(after.results_r),
-        won_pct=_won_pct(after.results_r),
+        median_after_r=after.results.median_r,
+        won_pct=after.results.won_pct,
         ambiguous_pct=mean_or_none(PERCENT * table.is_ambiguous.astype(np.float64)),
         better_mean_r=mean_or_none(table.better_results_r),
         taken=after.account.taken,
@@ -241,8 +251,8 @@ def _figures(cell: StudyCell, trades: JudgedTrades, after: _Side, before: _Side)
         before=FiguresBeforeCosts(
             low_r=before.bounds[0],
             high_r=before.bounds[1],
-            median_r=_median(before.results_r),
-            won_pct=_won_pct(before.results_r),
+            median_r=before.results.median_r,
+            won_pct=before.results.won_pct,
             return_pct=_return_pct(before.returns),
             drawdown_pct=before.account.drawdown_pct,
             sharpe=sharpe_ratio(before.returns),

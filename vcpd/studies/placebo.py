@@ -10,7 +10,7 @@ alone, never on how rows are divided.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from functools import cache
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -28,6 +28,8 @@ from vcpd.studies.trade_windows import SymbolPurchases, trade_window
 from vcpd.studies.trades import TradeTable
 
 DRAWS_FOR_EACH: Final = 20  # tries until a placebo fits, for each that is wanted
+
+KEPT_ROWS: Final = 256  # whose bars wait in memory: 90 kB each for five years
 
 
 class PlaceboKind(StrEnum):
@@ -77,15 +79,15 @@ def placebo_rows(panel: Panel, rows: range, parameters: PlaceboParams) -> Placeb
 
 
 class _PlaceboMarket:
-    """The panel as placebos see it: bars of a row are taken once."""
+    """The panel as placebos see it: bars of the rows that were asked for last are kept."""
 
     def __init__(self, panel: Panel, parameters: PlaceboParams) -> None:
         self.panel = panel
         self.parameters = parameters
         self.excluded = {*parameters.excluded_rows, *map(panel.symbols.index, panel.exclusions)}
-        self.bars_at: Callable[[int], Bars] = cache(lambda row: bars_of(panel, row))
+        self.bars_at: Callable[[int], Bars] = lru_cache(KEPT_ROWS)(lambda row: bars_of(panel, row))
         kind, fills = parameters.rules.entry, parameters.fills
-        self.buyable_at: Callable[[int], BoolArray] = cache(
+        self.buyable_at: Callable[[int], BoolArray] = lru_cache(KEPT_ROWS)(
             lambda row: buyable_bars(self.bars_at(row), kind, fills, self.tick_size(row))
         )
 
