@@ -87,7 +87,8 @@ class StoredMarket:
         """Bars of one symbol, or of every share, from the session `first` on, as `vcpd.screen` takes them.
 
         Columns: symbol, date, open, high, low, close (adjusted), volume (shares, null is unknown). The market
-        has shares that are no longer listed too, but no indices. BadInputError for an unknown symbol.
+        has shares that were delisted since the daemon's first evening too, but no indices. BadInputError for
+        an unknown symbol.
         """
         return bars_frame(self._run(self._series(symbol, first)))
 

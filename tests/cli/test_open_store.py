@@ -15,6 +15,7 @@ from tests.cli.bar_files import LAST, write_bars
 from tests.cli.scripted_daemon import call
 from tests.fakes.web import setup
 from tests.postgres import SETTINGS, fresh_address, temporary_folder
+from tests.study.planted import THRESHOLDS, planted_panel
 from vcpd.app.storage import attach_storage
 from vcpd.cli.command import EXIT_OK
 from vcpd.core.errors import (
@@ -29,8 +30,10 @@ from vcpd.domain.runs import Outcome, RunCause
 from vcpd.domain.setups import Base, BaseState, EncodedSetup, EventKind, SetupEvent
 from vcpd.ports import SessionSpan
 from vcpd.runtime.clock import WallClock
+from vcpd.store.bar_files import write_bars as write_bars_file
 from vcpd.store.database import Database
 from vcpd.store.embedded import EmbeddedPostgres
+from vcpd.store.instruments import PostgresInstrumentStore
 from vcpd.store.runs import PostgresRunStore
 from vcpd.store.screen_results import PostgresRiskStore, PostgresSetupStore
 from vcpd.store.settings import StoreSettings
@@ -38,6 +41,12 @@ from vcpd.store.settings import StoreSettings
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "python-api.md"
 BEST, OTHER = "NSE:INFY", "NSE:AAB"
 FOUND = date(2025, 6, 2)
+GONE_AFTER = 700
+STUDY: Final = {
+    "exit": {"hold": True},
+    "holding_sessions": 40,
+    "validation": {"sealed_months": 0, "placebos": 0},
+}
 
 
 @pytest.fixture
@@ -96,6 +105,32 @@ async def test_stored_bars_feed_the_functions_of_the_api_as_the_file_does(
     assert vcpd.screen(bars, index=index).equals(vcpd.screen(expected, index=index))
     assert vcpd.risk(bars, index=index).height == 3
     assert vcpd.explain(bars, BEST, index=index).setup.symbol == BEST
+
+
+async def test_a_study_of_a_store_buys_delisted_shares_until_they_end(store: Path, tmp_path: Path) -> None:
+    """Five leaders leave the exchange's list; the first lines count them, and their trades are there."""
+    panel, gone = planted_panel(1), [f"L{number:03}" for number in range(5)]
+    last = panel.sessions[GONE_AFTER].item()
+    rows = [panel.series(name).until(last) if name in gone else panel.series(name) for name in panel.symbols]
+    write_bars_file(tmp_path / "bars.parquet", rows)
+    assert await call("import", tmp_path / "bars.parquet", "--config", store) == EXIT_OK
+    database = await Database.open(Secret(os.environ["VCPD_STORE_DSN"]), StoreSettings())
+    instruments = PostgresInstrumentStore(database)
+    everyone = [entry.instrument for entry in await instruments.all()]
+    await instruments.merge(everyone, last)
+    listed = [entry for entry in everyone if entry.symbol[-4:] not in gone]
+    changes = await instruments.merge(listed, panel.sessions[-1].item())
+    assert len(changes.removed) == len(gone)
+    await database.close()
+    with vcpd.open_store(store) as market:
+        bars = market.bars()
+    found = vcpd.study(bars, STUDY, thresholds=THRESHOLDS, progress=False)
+    own = found.trades.filter(pl.col("symbol").str.slice(-4).is_in(gone))
+    assert own["symbol"].n_unique() >= 3
+    assert own["sold"].max() <= last
+    assert "50 symbols from 2015-01-01 to 2018-06-13; 5 end before the file does" in found.html
+    assert "actions= in Python" in found.html
+    assert "survivors only" not in found.html
 
 
 async def test_results_events_and_runs_come_out_as_frames(filled: Path) -> None:

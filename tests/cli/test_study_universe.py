@@ -118,7 +118,7 @@ def test_the_first_lines_say_of_which_date_prices_and_series_are(
     words = ["study", "--bars", str(bars), "--plan", str(plan)]
     assert main(words) == EXIT_OK
     printed = capsys.readouterr().out
-    assert "Prices are those of the file: neither splits and bonuses (--actions) nor closes" in printed
+    assert "Prices are those of the file: neither splits and bonuses (--actions, " in printed
     assert "min_price 1,000,000 is compared with them" in printed
     assert "Series are as of today: no moves between series were given" in printed
     assert main([*words, "--actions", str(actions)]) == EXIT_OK

@@ -70,7 +70,8 @@ def _prices_line(universe: StudyUniverse) -> str:
             f"{universe.restated_symbols:,} symbols are undone."
         )
     line = (
-        "Prices are those of the file: neither splits and bonuses (--actions) nor closes as traded are known."
+        "Prices are those of the file: neither splits and bonuses (--actions, actions= in Python) nor closes "
+        "as traded are known."
     )
     if not universe.least_price:
         return line
