@@ -166,6 +166,11 @@ def test_a_study_is_the_same_in_any_chunks(panel: Panel) -> None:
     assert len(whole.cells) == 3 * 3 * 6
 
 
+def test_the_text_of_a_study_holds_no_trades(panel: Panel) -> None:
+    _, data = asyncio.run(run_study(panel, PLAN, CostSettings(), in_chunks(panel, 50)))
+    assert len(repr(data)) < 200
+
+
 def test_costs_and_slippage_lower_every_mean(panel: Panel) -> None:
     result, _ = asyncio.run(run_study(panel, PLAN, CostSettings(), in_chunks(panel, 50)))
     for cell in result.cells:

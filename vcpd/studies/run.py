@@ -72,9 +72,13 @@ class StudyResult(msgspec.Struct, frozen=True, kw_only=True):
     searched_sessions: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class StudyData:
-    """What reports and guards are made from besides the figures; `returns` of n cells: (months, n)."""
+    """What reports and guards are made from besides the figures; `returns` of n cells: (months, n).
+
+    It has no text of its fields: Python 3.11 makes one of whatever `asyncio.run` returns, and of millions of
+    trades that would take ten times their memory.
+    """
 
     plan: StudyPlan
     cells: Sequence[StudyCell]
