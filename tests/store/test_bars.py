@@ -1,6 +1,6 @@
 """The bar store keeps what it is given, and touches no row that has not changed."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -168,7 +168,7 @@ async def test_merges_behave_like_a_dictionary(
 def table_of(step: list[tuple[int, int, float, bool]], keys: list[int]) -> BarTable:
     parts = []
     for which, day, close, provisional in step:
-        sessions = np.array([date(2024, 1, 1)], "M8[D]") + np.timedelta64(day, "D")
+        sessions = np.array([date(2024, 1, 1) + timedelta(days=day)], "M8[D]")
         price = np.array([close])
         series = BarSeries.from_columns("S", sessions, (price, price, price, price), price, provisional)
         parts.append((keys[which], series))
