@@ -47,7 +47,7 @@ def histories(draw: st.DrawFn) -> LotHistory:
     days = FIRST + np.arange(sessions)
     series = BarSeries.from_columns("NSE:A", days, (prices[0], prices[1], prices[2], prices[3]), close)
     bought = draw(st.integers(-2, sessions))
-    opened: date = (FIRST + bought).item()
+    opened: date = (FIRST + np.timedelta64(bought, "D")).item()
     entry = float(close[min(max(bought, 0), sessions - 1)])
     stop = draw(st.sampled_from([None, 0.92 * entry, 1.01 * entry]))
     day = draw(st.sampled_from([opened, opened, None]))
@@ -88,7 +88,7 @@ def test_a_rule_begins_to_fire_where_it_did_not_at_the_session_before(
         known = set() if before is None else {reading.name for reading in before.firing}
         if position is not None and row > after:
             expected += [(row, rule.name) for rule in position.firing if rule.name not in known]
-    found = first_firings(history, (FIRST + after).item())
+    found = first_firings(history, (FIRST + np.timedelta64(after, "D")).item())
     rows = history.series.row_of
     assert [(rows(position.measures.session), rule.name) for position, rule in found] == expected
 

@@ -82,7 +82,7 @@ def test_what_states_nothing_is_left_out() -> None:
     """Minutes outside the hours, and sessions that hardly traded: an hour's special session, a suspension."""
     whole, hardly = [1.0] * 10, [1.0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
     days = days_of([whole, hardly])
-    early = np.concatenate([days.minutes - 600, days.minutes])
+    early = np.concatenate([days.minutes - np.timedelta64(600, "m"), days.minutes])
     curve = learned_curve(MinuteVolumes(early, np.tile(days.volume, 2)), OPENS_MIN, 10)
     assert curve is not None
     assert curve.sessions == 1
