@@ -154,10 +154,10 @@ def _results(
     """The place of the trade and the result of every placebo."""
     rules = parameters.rules
     averages = [int(rules.exit.value)] if rules.exit.kind is ExitKind.AVERAGE else []
-    symbols = [
+    symbols = (  # one at a time: their bars would fill the memory
         SymbolPurchases(row, market.bars_at(row), [purchase for _, purchase in own], market.tick_size(row))
         for row, own in purchases.items()
-    ]
+    )
     kind = EntryKind.CLOSE if rules.entry is EntryKind.CLOSE else EntryKind.NEXT_OPEN
     window = trade_window(symbols, kind, rules.holding_sessions, averages, parameters.fills)
     if window is None:
