@@ -19,6 +19,7 @@ cdef class BaseSearch:
     cdef SwingTracer _tracer
     cdef ContractionTable _table
     cdef const double[::1] _high, _low
+    cdef double[::1] _highest_later
     cdef long long[::1] _contractions
     cdef double[::1] _value, _base_depth, _advance
     cdef unsigned char[::1] _valid, _confirmed
@@ -29,6 +30,7 @@ cdef class BaseSearch:
     cdef double _base_depth_least, _base_depth_most, _final_depth_most, _max_final_to_first, _advance_least
 
     cdef void _search(self, Py_ssize_t last) noexcept nogil
+    cdef void _fill_highest_later(self, Py_ssize_t oldest) noexcept nogil
     cdef bint _is_anchor(self, Py_ssize_t anchor) noexcept nogil
     @cython.locals(lowest=double)
     cdef double _prior_advance(self, Py_ssize_t anchor) noexcept nogil

@@ -89,6 +89,7 @@ class BaseSearch:
         self._write_to(empty_chains(0, -1))
         self._high: FloatArray = np.zeros(0)
         self._low: FloatArray = self._high
+        self._highest_later: FloatArray = np.zeros(bars + 1)  # per bar: of it and those to the window's first
         self._anchor = 0
         self._own_advance = self._lowest = self._highest = 0.0
 
@@ -123,18 +124,24 @@ class BaseSearch:
     def _search(self, last: int) -> None:
         """Offer the chains below each anchor, oldest first, to the sessions up to `last`."""
         oldest = max(self._first - self._max_base_sessions, self._anchor_side)
+        self._fill_highest_later(oldest)
         for anchor in range(oldest, last - self._min_base_sessions + 1):
             if self._is_anchor(anchor):
                 self._search_anchor(anchor, min(last, anchor + self._max_base_sessions))
 
+    def _fill_highest_later(self, oldest: int) -> None:
+        """The highest high of each bar and those after it up to the window's first, asked of every anchor."""
+        self._highest_later[self._first + 1] = 0.0
+        for t in range(self._first, oldest - 1, -1):
+            self._highest_later[t] = max(self._highest_later[t + 1], self._high[t])
+
     def _is_anchor(self, anchor: int) -> bool:
         """A local high, the highest of the bars before it, not topped by more than the cap too early."""
         most = self._high[anchor] * (1 + self._max_rise) * _TIE
+        if anchor < self._first and self._highest_later[anchor + 1] > most:
+            return False
         for k in range(max(anchor - self._anchor_lookback, 0), anchor + self._anchor_side + 1):
             if self._high[k] > self._high[anchor]:
-                return False
-        for k in range(anchor + 1, self._first + 1):
-            if self._high[k] > most:
                 return False
         return True
 

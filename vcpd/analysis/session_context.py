@@ -277,6 +277,8 @@ def _build_window(
 ) -> HistoryWindow:
     bars, trend, trend_first = symbol.bars, symbol.trend, symbol.trend_first
     thresholds, last = context.thresholds, len(bars.close) - 1
+    if trend.failed.min() > max(thresholds.criteria_allowed_to_fail, 1):
+        return _window_without_setups(context, symbol, search)
     eligible = trend.failed <= thresholds.criteria_allowed_to_fail
     long_only = _second_stage(trend, thresholds) & ~eligible
     young = max(thresholds.minimum_bars - 1 - trend_first, 0)
@@ -299,6 +301,17 @@ def _build_window(
         else np.zeros(len(holds), np.int64)
     )
     return HistoryWindow(symbol, first, chains, holds, variants)
+
+
+def _window_without_setups(
+    context: SessionContext, symbol: SymbolContext, search: ChainSearch
+) -> HistoryWindow:
+    """The window of a symbol whose trend never lets a base enter: the latest chains, of which none holds."""
+    last = len(symbol.bars.close) - 1
+    first = max(last - context.thresholds.squat_sessions, symbol.trend_first)
+    chains = search(symbol.bars, first, last, context.workspace, context.rules)
+    sessions = last - first + 1
+    return HistoryWindow(symbol, first, chains, np.zeros(sessions, np.bool_), np.zeros(sessions, np.int64))
 
 
 def _second_stage(trend: Trend, thresholds: Thresholds) -> BoolArray:

@@ -10,6 +10,12 @@ cdef void _fill_strengths(
     long long[::1] places,
     double[:, ::1] raw,
 ) noexcept nogil
+cdef bint _is_unbroken(const double[:] close, Py_ssize_t first, Py_ssize_t stop) noexcept nogil
+cdef void _fill_unbroken(const double[:] close, Py_ssize_t first, double[:] raw) noexcept nogil
+@cython.locals(strength=double)
+cdef double _weighted(
+    double now, double quarter, double half, double three_quarters, double year
+) noexcept nogil
 cdef Py_ssize_t _latest_closes(
     const double[:] close, Py_ssize_t first, Py_ssize_t last, double[::1] kept, long long[::1] places
 ) noexcept nogil

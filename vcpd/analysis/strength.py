@@ -51,7 +51,7 @@ class StrengthRatings:
         return _RATING_VALUES[self._places[first:]]
 
     def _rate(self, close: FloatArray, columns: IntArray) -> None:
-        """Rate the blocks of `columns` (ascending) alone: bars of a suspended share may lie years apart."""
+        """Rate the blocks of `columns` (ascending) alone: bars of a share seldom traded lie far apart."""
         if not len(columns):
             return
         latest, earliest = self._block_of(columns.item(-1)), self._block_of(columns.item(0))
@@ -120,9 +120,37 @@ def _fill_strengths(
 ) -> None:
     """Fill `raw` for the eligible symbols; `kept` and `places` are work space."""
     for symbol in range(raw.shape[1]):
-        if eligible[symbol]:
+        if not eligible[symbol]:
+            continue
+        if _is_unbroken(close[symbol], first - _YEAR, first + raw.shape[0]):
+            _fill_unbroken(close[symbol], first, raw[:, symbol])
+        else:
             count = _latest_closes(close[symbol], first, first + raw.shape[0] - 1, kept, places)
             _fill_strength(kept, places, count - _YEAR, first, raw[:, symbol])
+
+
+def _is_unbroken(close: FloatArray, first: int, stop: int) -> bool:
+    """Whether a symbol has a close at each of the sessions first..stop-1."""
+    missing = 0
+    for session in range(max(first, 0), stop):
+        missing += 1 if isnan(close[session]) else 0
+    return first >= 0 and missing == 0
+
+
+def _fill_unbroken(close: FloatArray, first: int, raw: FloatArray) -> None:
+    """Weighted returns at the sessions from `first` on of a symbol that has a bar at every session."""
+    for number in range(raw.shape[0]):
+        t = first + number
+        raw[number] = _weighted(close[t], close[t - 63], close[t - 126], close[t - 189], close[t - 252])
+
+
+def _weighted(now: float, quarter: float, half: float, three_quarters: float, year: float) -> float:
+    """Raw strength of a close over those of a quarter to a year before."""
+    strength = 0.4 * (now / quarter - 1)
+    strength += 0.2 * (now / half - 1)
+    strength += 0.2 * (now / three_quarters - 1)
+    strength += 0.2 * (now / year - 1)
+    return strength
 
 
 def _latest_closes(close: FloatArray, first: int, last: int, kept: FloatArray, places: IntArray) -> int:
@@ -146,11 +174,7 @@ def _fill_strength(kept: FloatArray, places: IntArray, count: int, first: int, r
     for k in range(count):
         if places[k] < first:
             break
-        strength = 0.4 * (kept[k] / kept[k + 63] - 1)
-        strength += 0.2 * (kept[k] / kept[k + 126] - 1)
-        strength += 0.2 * (kept[k] / kept[k + 189] - 1)
-        strength += 0.2 * (kept[k] / kept[k + 252] - 1)
-        raw[places[k] - first] = strength
+        raw[places[k] - first] = _weighted(kept[k], kept[k + 63], kept[k + 126], kept[k + 189], kept[k + 252])
 
 
 def _rank(raw: FloatArray, order: IntArray, least: int, places: RatingArray) -> None:
