@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vcpd.analysis.rounding import rounded
+from vcpd.analysis.indicators import rounded
 
 DIGITS = st.integers(0, 8)
 

@@ -24,9 +24,8 @@ from vcpd.analysis.gates import (
     tolerated,
     trend_gates,
 )
-from vcpd.analysis.indicators import VOLUME_SESSIONS, Bars
+from vcpd.analysis.indicators import VOLUME_SESSIONS, Bars, rounded
 from vcpd.analysis.levels import Levels, levels_above
-from vcpd.analysis.rounding import rounded
 from vcpd.analysis.thresholds import TIE_TOLERANCE, SearchRules, Thresholds, is_at_most
 from vcpd.analysis.trend import Trend
 from vcpd.domain.bars import FloatArray, IntArray

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from vcpd.analysis.rounding import rounded
+from vcpd.analysis.indicators import rounded
 from vcpd.analysis.thresholds import TIE_TOLERANCE, Thresholds
 from vcpd.domain.bars import BoolArray, FloatArray, IntArray
 from vcpd.domain.setups import Gate

@@ -1,6 +1,7 @@
 cimport cython
 
-cdef double _UNKNOWN
+cdef double _UNKNOWN, _MOST_SCALED, _ROUNDING_MARGIN
+cdef Py_ssize_t _MOST_DIGITS
 
 cdef Py_ssize_t _count_present(const double[:, :] block) noexcept nogil
 cdef Py_ssize_t _keep_present(const double[:, :] block, long long[::1] column, double[:, ::1] kept) noexcept nogil
@@ -25,3 +26,6 @@ cdef bint _is_line_at_high(
     Py_ssize_t first,
     Py_ssize_t t,
 ) noexcept nogil
+
+@cython.locals(scale=double, scaled=double, whole=double, share=double)
+cpdef double rounded(double value, Py_ssize_t digits) except? -1.0

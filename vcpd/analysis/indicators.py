@@ -1,4 +1,4 @@
-"""A symbol's own bars, running sums, ATR, volume dry-up and tightness of a base.
+"""A symbol's own bars, running sums, ATR, volume dry-up and tightness of a base, and their rounding.
 
 Every figure at bar t is made of bars 0..t alone, and of the same additions in the same order however
 long the history is, so that a truncated history gives the very same bits.
@@ -16,9 +16,9 @@ from vcpd.domain.calendar import SESSIONS_PER_YEAR
 from vcpd.domain.panel import Panel
 
 if cython.compiled:
-    from cython.cimports.libc.math import isnan
+    from cython.cimports.libc.math import copysign, fabs, floor, isnan
 else:
-    from math import isnan
+    from math import copysign, fabs, floor, isnan
 
 # Share of a day's volume that has usually traded: busy openings, quiet noons, busier closes.
 _ELAPSED_SHARES: Final = (0.0, 0.04, 0.12, 0.25, 0.5, 0.75, 0.9, 1.0)
@@ -26,6 +26,9 @@ _TRADED_SHARES: Final = (0.02, 0.10, 0.21, 0.34, 0.53, 0.72, 0.87, 1.0)
 VOLUME_SESSIONS: Final = 50  # sessions of the usual volume
 RANGE_SESSIONS: Final = 10
 _UNKNOWN: Final = float("nan")
+_MOST_SCALED: Final = 1e9  # below it a product is off by a tenth of the margin at most
+_ROUNDING_MARGIN: Final = 1e-6
+_MOST_DIGITS: Final = 6
 
 
 class Bars(NamedTuple):
@@ -284,3 +287,22 @@ def measure_base(
     """Both at the last bar."""
     t = len(bars.close) - 1
     return measure_tightness(bars, anchor, peak, stop, t), measure_strength_line(bars, index_close, t)
+
+
+def rounded(value: float, digits: int) -> float:
+    """The same as `round(float(value), digits)`, bit for bit and faster: a verdict rounds some fifty numbers.
+
+    Where the number times 10^digits is clearly nearer to one integer than to the other, that integer over
+    10^digits is the nearest number to the rounded decimal. Elsewhere Python's own way decides.
+    """
+    if 0 <= digits <= _MOST_DIGITS:
+        scale = 1.0
+        for _ in range(digits):
+            scale *= 10.0
+        scaled = fabs(value) * scale
+        if scaled < _MOST_SCALED:
+            whole = floor(scaled)
+            share = scaled - whole
+            if fabs(share - 0.5) > _ROUNDING_MARGIN:
+                return float(copysign((whole if share < 0.5 else whole + 1) / scale, value))
+    return round(float(value), digits)

@@ -32,9 +32,9 @@ from vcpd.analysis.indicators import (
     TightnessMeasures,
     measure_base,
     measure_strength_line,
+    rounded,
 )
 from vcpd.analysis.levels import round_to_tick, shown_stop
-from vcpd.analysis.rounding import rounded
 from vcpd.analysis.session_context import HistoryWindow, SessionContext
 from vcpd.domain.setups import BaseState, EventKind, Gate, OwnChain, Setup, SetupEvent, SetupGroup
 
