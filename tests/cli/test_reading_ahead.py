@@ -57,6 +57,8 @@ def test_nothing_is_begun_without_one_parquet_file_of_bars(file: Path) -> None:
         ["screen", "--bars", str(file), "--bars", str(file)],
         ["sandbox", "--bars", str(file)],
         ["xyzzy", "--bars", str(file)],
+        ["screen", "--bars", str(file), "--help"],
+        ["screen", "-h", "--bars", str(file)],
     ):
         assert isinstance(reading_ahead(words), nullcontext), words
 

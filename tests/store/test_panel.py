@@ -142,6 +142,24 @@ async def test_current_is_the_newest_and_two_snapshots_are_kept(database: Databa
     assert names_in(tmp_path) == [second.version, third.version, "refresh.lock"]
 
 
+async def test_a_panel_is_made_where_the_file_system_knows_no_locks(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_file: object, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", fail)
+    await three_shares_and_an_index(database)
+    assert open_panel(await panel_store(database, tmp_path).refresh(SELECTION)).symbols
+
+
+def test_a_full_disk_is_said_by_what_must_be_written(tmp_path: Path) -> None:
+    """The number in the lock only tells others who makes a panel; no room for it is no failure."""
+    Path(tmp_path / "refresh.lock").symlink_to("/dev/full")
+    with PanelFiles(tmp_path).locked():
+        pass
+
+
 async def test_a_mapped_panel_outlives_its_files(database: Database, tmp_path: Path) -> None:
     """What a worker has mapped stays readable although the snapshot is deleted."""
     await three_shares_and_an_index(database)

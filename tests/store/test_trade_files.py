@@ -163,6 +163,52 @@ def test_a_quotation_mark_that_is_never_closed_refuses_the_file(tmp_path: Path) 
         read(tmp_path, text)
 
 
+PLAIN = "symbol,date,side,quantity,price,stop,note\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (
+            "A,2025-01-06,buy,10,1,234.50,,",
+            "8 fields, expected 7; a number with commas needs quotation marks",
+        ),
+        ("A,2025-01-06,buy,10,100,100,", "stop: expected a price below the purchase's 100, was '100'"),
+        ("A,2025-01-06,buy,10,100,120,", "stop: expected a price below the purchase's 100, was '120'"),
+        (
+            'A,2025-01-06,buy,1,10,9,"note\nX,2025-01-07,buy,1,5,4,end"',
+            "a quotation mark that opens in one row is closed in a later one",
+        ),
+    ],
+)
+def test_a_row_that_may_not_be_what_was_written_is_refused(tmp_path: Path, row: str, reason: str) -> None:
+    found = read(tmp_path, f"{PLAIN}B,2025-01-06,buy,2,20,,\n{row}\nC,2025-01-07,buy,3,30,,\n")
+    assert [fill.symbol for fill in found.fills] == ["B", "C"]
+    assert [entry.reason for entry in found.refused] == [reason]
+
+
+def test_what_a_row_may_hold_is_taken(tmp_path: Path) -> None:
+    """A note of two lines, a credit of bonus shares with a stop, a stop that a sale mentions."""
+    rows = 'A,2025-01-06,buy,1,10,9,"two\nlines"\nA,2025-01-07,buy,1,0,9,\nA,2025-01-08,sell,1,8,9,\n'
+    found = read(tmp_path, PLAIN + rows)
+    assert not found.refused
+    assert [fill.note for fill in found.fills] == ["two\nlines", "", ""]
+
+
+def test_dates_in_two_orders_are_read_where_they_mean_one_day(tmp_path: Path) -> None:
+    days = ["2025-06-30", "13/05/2025", "05/14/2025", "05/06/2025"]
+    found = read(tmp_path, PLAIN + "".join(f"A,{day},buy,1,10,,\n" for day in days))
+    assert [fill.session for fill in found.fills] == [date(2025, 6, 30), date(2025, 5, 13), date(2025, 5, 14)]
+    assert [entry.place.rpartition(", ")[2] for entry in found.refused] == ["row 5"]
+    assert "'05/06/2025'" in found.refused[0].reason
+
+
+def test_an_exchange_is_the_same_in_small_letters(tmp_path: Path) -> None:
+    header = "symbol,date,side,quantity,price,exchange,trade_id\n"
+    found = read(tmp_path, f"{header}A,2025-01-06,buy,1,10,NSE,7\nA,2025-01-06,buy,1,10,nse,7\n")
+    assert len({fill.key for fill in found.fills}) == 1
+
+
 def test_a_wrong_isin_is_refused(tmp_path: Path) -> None:
     header = "symbol,isin,date,side,quantity,price\n"
     text = f"{header}A,INE00A,2025-01-06,buy,1,10\nB,ine009a01021,2025-01-06,buy,1,9\n"

@@ -118,6 +118,37 @@ def test_a_list_is_imported_and_exported(
     assert lists.changes == [("import", "mine", ("mine.txt", "NSE:AAA,NSE:GONE\n"))]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
+def test_a_list_is_imported_in_the_encoding_of_its_file(
+    browser: Browser, address: str, lists: FakeWatchlists, tmp_path: Path, encoding: str
+) -> None:
+    browser.open(f"{address}/#/watchlists/banks")
+    file = tmp_path / "mine.txt"
+    file.write_text("NSE:MÜNCH\n", encoding)
+    browser.enter('#import-list [name="list"]', "mine")
+    browser.type('#import-list [type="file"]', str(file))
+    browser.click("#import-list button")
+    browser.log_in()
+    browser.until(lambda: lists.changes == [("import", "mine", ("mine.txt", "NSE:MÜNCH\n"))], "the import")
+
+
+@pytest.mark.parametrize(
+    ("page", "form"), [("watchlists/banks", "#import-list"), ("positions", "#import-trades")]
+)
+def test_a_workbook_is_refused_with_what_to_do(
+    browser: Browser, address: str, tmp_path: Path, page: str, form: str
+) -> None:
+    file = tmp_path / "trades.xlsx"
+    file.write_bytes(b"PK\x03\x04 and what follows")
+    browser.open(f"{address}/#/{page}")
+    if form == "#import-list":
+        browser.enter('#import-list [name="list"]', "mine")
+    browser.type(f'{form} [type="file"]', str(file))
+    browser.click(f"{form} button")
+    browser.reads("[id$=-change]", "trades.xlsx: a workbook of Excel; save it as CSV and give that file")
+    browser.until(lambda: browser.count(f"{form} button:disabled") == 0, "the button")
+
+
 @pytest.mark.parametrize("size", [NARROW, WIDE])
 def test_nothing_is_wider_than_the_screen(browser: Browser, address: str, size: tuple[int, int]) -> None:
     browser.open(f"{address}/#/watchlists/banks", size)

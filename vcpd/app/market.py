@@ -284,7 +284,7 @@ def _limits(limits: LimitSettings, sandbox: SandboxProcess | None) -> LimitSetti
 
 @dataclass(frozen=True, slots=True)
 class LoginFlow:
-    """Implements `web.context.Login`."""
+    """Implements `web.context.LoginHandler`."""
 
     session: KiteSession
     scheduler: Scheduler

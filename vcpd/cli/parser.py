@@ -63,11 +63,11 @@ def require_files(words: Sequence[str]) -> None:
 def reading_ahead(words: Sequence[str]) -> AbstractContextManager[None]:
     """Begins to read the parquet file of --bars, so that it is read while the command's module is imported.
 
-    Does nothing where the command evaluates no bars, or those of another kind of file.
+    Does nothing where the command evaluates no bars, or those of another kind of file, or prints its help.
     """
     bars = [path for name, path in _named_files(words) if name == BARS_OPTION]
     is_one_file = len(bars) == 1 and bars[0].suffix.lower() == ".parquet" and bars[0].is_file()
-    if not is_one_file or words[0] not in COMMANDS_OVER_BARS:
+    if not is_one_file or words[0] not in COMMANDS_OVER_BARS or {"-h", "--help"} & set(words):
         return nullcontext()
     from vcpd.store.read_ahead import read_ahead  # noqa: PLC0415 - few commands read files
 

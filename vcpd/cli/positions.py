@@ -34,7 +34,7 @@ from vcpd.domain.instruments import is_same_symbol
 from vcpd.domain.panel import Panel
 from vcpd.domain.portfolio import Lot, LotBook, ShareAdjustment
 from vcpd.domain.setups import SetupGroup
-from vcpd.store.trade_files import TradeFile, parse_actions, read_trade_file
+from vcpd.store.trade_files import TradeFile, parse_actions, read_trade_file, with_exchange
 
 REFUSED_SHOWN: Final = 20
 COLUMNS: Final = ("symbol", "opened", "shares", "entry", "close", "gain %", "R", "stop", "next rule")
@@ -129,7 +129,7 @@ def read_book(arguments: argparse.Namespace, panel: Panel) -> LotBook:
         )
     spelled = Spelling(panel.symbols)
     files = [
-        read_trade_file(path, lambda exchange, symbol, _: spelled(f"{exchange}:{symbol}".lstrip(":")))
+        read_trade_file(path, lambda exchange, symbol, isin: spelled(with_exchange(exchange, symbol, isin)))
         for path in arguments.trades
     ]
     as_of = panel.sessions[-1].item()

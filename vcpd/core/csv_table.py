@@ -118,16 +118,23 @@ def parse_csv_table(
     """The table in a text whose first row that is not blank is its header.
 
     With `pads_rows` a short row ends in blank cells. BadInputError for a row of another length or with a
-    stray quotation mark; with `skips_damaged` such a row is listed as damaged instead.
+    stray quotation mark; with `skips_damaged` such a row is listed as damaged instead, and so is one that is
+    longer than the header by blank cells (a comma in a number shifts cells) or whose quotation marks hold a
+    line break and commas (one was forgotten, and rows became a cell).
     """
     rows: list[Sequence[str]] = []
     lines: list[int] = []
     damaged: list[tuple[str, str]] = []
     header: list[str] | None = None
+    width = 0
     for place, line, row, reason in _numbered_rows(text, name):
         if header is None and not reason:
-            header = _normalized_header(row)
-        elif wrong := reason or _misfit(row, len(header or ()), pads=pads_rows):
+            header, width = _normalized_header(row), len(row)
+        elif wrong := (
+            reason
+            or _misfit(row, len(header or ()), pads=pads_rows)
+            or (_shifted(row, width) if skips_damaged else "")
+        ):
             if header is None or not skips_damaged:
                 raise BadInputError(f"{place}: {wrong}")
             damaged.append((place, wrong))
@@ -175,6 +182,15 @@ def _misfit(row: list[str], length: int, *, pads: bool) -> str:
         return f"{len(row)} of {length} fields"
     if any(cell.strip() for cell in row[length:]):
         return f"{len(row)} fields, expected {length}"
+    return ""
+
+
+def _shifted(row: list[str], width: int) -> str:
+    """Why the cells of a row may not be those that its author wrote, if so."""
+    if len(row) > width:
+        return f"{len(row)} fields, expected {width}; a number with commas needs quotation marks"
+    if any("\n" in cell and "," in cell for cell in row):
+        return "a quotation mark that opens in one row is closed in a later one"
     return ""
 
 

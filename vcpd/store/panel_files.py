@@ -14,7 +14,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import IO, BinaryIO, Final, NamedTuple
 
 import msgspec
 import numpy as np
+import structlog
 from numpy.lib import format as npy
 
 from vcpd.core.atomic_file import publish_folder, versions_of
@@ -29,6 +30,7 @@ from vcpd.core.errors import RetryableError, UnavailableError
 from vcpd.domain.bars import BoolArray, DateArray, FloatArray
 from vcpd.domain.panel import FIELDS, Panel, PanelReference
 
+log = structlog.get_logger("vcpd.store")
 PANEL_FOLDER: Final = "panel"  # below the state directory
 KEPT_VERSIONS: Final = 2
 VERSION_PREFIX: Final = "panel-"
@@ -163,24 +165,26 @@ class PanelFiles:
         """
         with self._disk_errors():
             self.folder.mkdir(parents=True, exist_ok=True)
-            file = (self.folder / LOCK).open("a+", encoding="utf-8")
+            file = (self.folder / LOCK).open("a+b", buffering=0)
         with file:  # the kernel forgets the lock with the file, also that of a killed process
             self._lock(file)
             yield
 
-    def _lock(self, file: IO[str]) -> None:
+    def _lock(self, file: IO[bytes]) -> None:
+        """Where the file system knows no locks, as some of the network, the panel is made without one."""
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             raise RetryableError(
-                f"another process of vcpd ({file.read() or 'number unknown'}) is making a panel in "
+                f"another process of vcpd ({file.read().decode() or 'number unknown'}) is making a panel in "
                 f"{self.folder}: wait until it has finished, or give each its own [daemon] state_dir"
             ) from None
-        with self._disk_errors():
+        except OSError as error:
+            log.warning("panel.not_locked", folder=str(self.folder), reason=error.strerror)
+        with suppress(OSError):  # the number only tells others who it is
             file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            file.write(str(os.getpid()).encode())
 
     def current(self) -> PanelReference | None:
         """The newest snapshot; None where there is none, or a power cut left it without its contents."""

@@ -93,7 +93,8 @@ def parse_trades(table: CsvTable, symbol_of: SymbolOf = with_exchange) -> TradeF
             left_out.append(RefusedFill(place, reason))
             continue
         try:
-            fills[line] = distinct.accept(_fill(row, sessions, symbol_of), row.get("exchange", ""), line)
+            exchange = row.get("exchange", "").upper()
+            fills[line] = distinct.accept(_fill(row, sessions, symbol_of), exchange, line)
         except ValueError as error:
             refused.append(RefusedFill(place, str(error)))
     return TradeFile(fills=numbered_fills(fills.values()), refused=tuple(refused), left_out=tuple(left_out))
@@ -128,11 +129,17 @@ def _values(fill: Fill) -> tuple[object, ...]:
 
 
 def _sessions(name: str, texts: Sequence[str]) -> Mapping[str, date]:
-    """The date of each readable text; a column whose dates can be read two ways is refused."""
+    """The date of each readable text; a column whose dates can be read two ways is refused.
+
+    Where some dates are written day first and others month first, only those that can mean one day are read.
+    """
     column = read_date_column(dict.fromkeys(texts), UTC)
     if column.has_open_order:
         raise BadInputError(f"{name}, date: {column.open_readings()}; write dates such as 2025-06-30")
-    return column.dates(column.orders[0]) if column.orders else {}
+    if column.orders:
+        return column.dates(column.orders[0])
+    readings = {text: set(written.dates.values()) for text, written in column.readable.items()}
+    return {text: days.pop() for text, days in readings.items() if len(days) == 1}
 
 
 def _columns_of(table: CsvTable) -> Mapping[str, str]:
@@ -180,6 +187,9 @@ def _fill(row: Mapping[str, str], sessions: Mapping[str, date], symbol_of: Symbo
     price = _price("price", row["price"])
     if side is Side.SELL and not price:
         raise ValueError(f"price: expected a price above 0 for a sale, was {row['price'][:40]!r}")
+    initial_stop = _price("stop", stop) if stop else None
+    if side is Side.BUY and initial_stop is not None and 0 < price <= initial_stop:
+        raise ValueError(f"stop: expected a price below the purchase's {price:g}, was {stop[:40]!r}")
     return Fill(
         symbol=symbol_of(row.get("exchange", "").upper(), symbol, isin),
         session=session,
@@ -188,7 +198,7 @@ def _fill(row: Mapping[str, str], sessions: Mapping[str, date], symbol_of: Symbo
         price=price,
         trade_id=row.get("trade_id", ""),
         order_id=row.get("order_id", ""),
-        stop=_price("stop", stop) if stop else None,
+        stop=initial_stop,
         note=row.get("note", ""),
         rules=row.get("rules", "") or DEFAULT_RULES,
     )

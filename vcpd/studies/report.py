@@ -126,6 +126,7 @@ def _best_cell(report: StudyReport) -> list[str]:
         _chart(histogram(found.bins_r, *counts), HISTOGRAM_NOTE),
         "<h2>By year of the purchase</h2>",
         _chart(bar_chart(list(found.by_year), means), "Mean R after costs."),
+        f'<p class="note">Intervals are of {report.interval_pct:g} %.</p>',
         _table(("year", *_ESTIMATE), _year_rows(found)),
         *_splits(report.splits, report.splits_before),
     ]

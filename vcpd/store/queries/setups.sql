@@ -56,7 +56,7 @@ LEFT JOIN LATERAL (
     WHERE instruments.series IN ('BE', 'BZ', 'ST', 'SZ')
 ) AS settled ON true
 LEFT JOIN LATERAL (
-    -- A band of 5 % or less is a mark of its own, as in vcpd.domain.price_bands: it may find no buyer for a day.
+    -- A band of 5 % or less is a mark of its own, as in vcpd.domain.facts: it may find no buyer for a day.
     SELECT 'price band ' || latest.price_band_pct || ' %' AS mark
     WHERE latest.price_band_pct <= 5
 ) AS narrow ON true

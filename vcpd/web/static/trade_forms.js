@@ -1,6 +1,7 @@
 // Forms that add a trade or import a file of trades, and the message that says what was taken.
 import { send } from "./api.js";
 import { h, notice } from "./dom.js";
+import { textOf } from "./file_text.js";
 import { fullSymbol } from "./format.js";
 
 export function addForm(message, renew) {
@@ -49,7 +50,7 @@ function purchaseForm(id, title, text, action, path, bodyOf, { message, renew },
 
 export function importForm(message, renew) {
   const file = h("input", { type: "file", accept: ".csv,text/csv", "aria-label": "File of trades", required: true });
-  const contents = async () => ({ name: file.files[0].name.slice(0, 200), trades: await file.files[0].text() });
+  const contents = async () => ({ name: file.files[0].name.slice(0, 200), trades: await textOf(file.files[0]) });
   const submit = (form) => change(form, message, renew, "api/positions/import", contents);
   return h("form", { id: "import-trades", class: "card scan", onsubmit: submitting(submit) }, h("h2", {}, "Import trades"),
     h("p", { class: "muted" }, "A tradebook that Zerodha's Console exports, or a CSV file with the columns symbol, date, side, quantity and price; stop is optional."),

@@ -5,10 +5,10 @@ import { download } from "./export.js";
 
 const TYPES = { tradingview: "text/plain", basket: "text/csv", "basket-json": "application/json" };
 
-// Gives whether the change was taken; `change` holds the message and what draws the view again.
+// Gives whether the change was taken; `change` holds the message and what draws the view again. The body may come later.
 export async function applyChange({ message, renew }, path, body) {
   try {
-    const done = await send(path ? `api/watchlists/${path}` : "api/watchlists", body);
+    const done = await send(path ? `api/watchlists/${path}` : "api/watchlists", await body);
     await renew();
     message.replaceChildren(h("p", {}, counted(done)), h("ul", { class: "lines" }, done.refused.map(refusal)));
     return true;

@@ -1,5 +1,6 @@
 // Forms of the watch lists: add symbols, set a price level, snooze a symbol, import a file, rename and delete a list.
 import { h } from "./dom.js";
+import { textOf } from "./file_text.js";
 import { fullSymbol } from "./format.js";
 import { dated } from "./trade_forms.js";
 import { applyChange } from "./watchlist_changes.js";
@@ -38,7 +39,7 @@ export function snoozeForm(change) {
 export function fileForm(change) {
   const file = h("input", { type: "file", accept: ".txt,.csv,.json,text/plain,text/csv,application/json", "aria-label": "File of symbols", required: true });
   const bodyOf = async (given) => ({
-    name: given.list.trim(), file_name: file.files[0].name.slice(0, 200), text: await file.files[0].text(),
+    name: given.list.trim(), file_name: file.files[0].name.slice(0, 200), text: await textOf(file.files[0]),
   });
   return form("import-list", "Import a list", change, "import", bodyOf,
     h("p", { class: "muted" }, "A TradingView list, or an order basket as CSV or JSON that names each tradingsymbol."), listName(), file, submit("Import"));
@@ -65,7 +66,7 @@ function form(id, title, change, path, bodyOf, ...controls) {
     const button = sent.querySelector("button");
     if (button.disabled) return;
     button.disabled = true;
-    const body = await bodyOf(Object.fromEntries(new FormData(sent)));
+    const body = bodyOf(Object.fromEntries(new FormData(sent)));
     if (await applyChange(change, path, body).finally(() => { button.disabled = false; })) empty(sent);
   };
   return h("form", { id, class: "card scan", onsubmit }, h("h2", {}, title), h("div", { class: "fields" }, controls));
