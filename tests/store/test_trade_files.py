@@ -232,6 +232,19 @@ def test_exchanges_that_gave_the_same_identifier_made_two_trades(tmp_path: Path)
     assert [lot.quantity for lot in build_lot_book(found.fills).lots] == [1, 2]
 
 
+def test_a_trade_has_the_same_identifier_in_whatever_order_its_file_is(tmp_path: Path) -> None:
+    """A tradebook exported again, sorted otherwise, adds nothing."""
+    header = "symbol,exchange,date,side,quantity,price,trade_id\n"
+    rows = ["A,NSE,2025-01-06,buy,1,10,7\n", "A,BSE,2025-01-06,buy,2,11,7\n"]
+    path = tmp_path / "trades.csv"
+    found = []
+    for text in (header + rows[0] + rows[1], header + rows[1] + rows[0], header + rows[1]):
+        path.write_text(text, encoding="utf-8")
+        fills = read_trade_file(path, lambda _exchange, symbol, _isin: f"NSE:{symbol}").fills
+        found.append({(fill.key, fill.quantity) for fill in fills})
+    assert found[0] == found[1] > found[2]
+
+
 @pytest.mark.parametrize("body", [b"PK", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 old"])
 def test_a_workbook_is_refused_with_what_to_do(tmp_path: Path, body: bytes) -> None:
     packed = io.BytesIO()

@@ -93,30 +93,23 @@ def parse_trades(table: CsvTable, symbol_of: SymbolOf = with_exchange) -> TradeF
             left_out.append(RefusedFill(place, reason))
             continue
         try:
-            exchange = row.get("exchange", "").upper()
-            fills[line] = distinct.accept(_fill(row, sessions, symbol_of), exchange, line)
+            fills[line] = distinct.accept(_fill(row, sessions, symbol_of), line)
         except ValueError as error:
             refused.append(RefusedFill(place, str(error)))
     return TradeFile(fills=numbered_fills(fills.values()), refused=tuple(refused), left_out=tuple(left_out))
 
 
 class _DistinctTrades:
-    """The trades of a file by their identifiers, which exchanges give independently of each other."""
+    """The trades of a file by their identifiers."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, date, str], tuple[Fill, str, int]] = {}
+        self._seen: dict[tuple[str, date, str], tuple[Fill, int]] = {}
 
-    def accept(self, fill: Fill, exchange: str, line: int) -> Fill:
-        """The fill; with its exchange in the identifier where another exchange gave the same one.
-
-        ValueError where the same exchange gave the identifier to a row with other values.
-        """
+    def accept(self, fill: Fill, line: int) -> Fill:
+        """The fill. ValueError where the identifier was given to a row with other values."""
         if not fill.trade_id:
             return fill
-        known, known_exchange, known_line = self._seen.setdefault(fill.key, (fill, exchange, line))
-        if exchange != known_exchange:
-            other = msgspec.structs.replace(fill, trade_id=f"{fill.trade_id} {exchange}")
-            return self.accept(other, exchange, line)
+        known, known_line = self._seen.setdefault(fill.key, (fill, line))
         if _values(known) != _values(fill):
             raise ValueError(
                 f"trade id: row {known_line} has the same one, {fill.trade_id}, and other values"
@@ -190,18 +183,29 @@ def _fill(row: Mapping[str, str], sessions: Mapping[str, date], symbol_of: Symbo
     initial_stop = _price("stop", stop) if stop else None
     if side is Side.BUY and initial_stop is not None and 0 < price <= initial_stop:
         raise ValueError(f"stop: expected a price below the purchase's {price:g}, was {stop[:40]!r}")
+    exchange = row.get("exchange", "").upper()
+    named = symbol_of(exchange, symbol, isin)
     return Fill(
-        symbol=symbol_of(row.get("exchange", "").upper(), symbol, isin),
+        symbol=named,
         session=session,
         side=side,
         quantity=_quantity(row["quantity"]),
         price=price,
-        trade_id=row.get("trade_id", ""),
+        trade_id=_trade_id(row.get("trade_id", ""), exchange, named),
         order_id=row.get("order_id", ""),
         stop=initial_stop,
         note=row.get("note", ""),
         rules=row.get("rules", "") or DEFAULT_RULES,
     )
+
+
+def _trade_id(text: str, exchange: str, symbol: str) -> str:
+    """The identifier, with the exchange where that is not the symbol's: each exchange counts for itself.
+
+    It depends on the row alone, so that a trade has the same one in every file.
+    """
+    is_own = not exchange or symbol.startswith(f"{exchange}:")
+    return text if is_own or not text else f"{text} {exchange}"
 
 
 def _side(text: str) -> Side:
