@@ -23,6 +23,7 @@ GZIP_MAGIC: Final = b"\x1f\x8b"
 UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 UNPACKED_LIMIT: Final = 64 * 1024 * 1024  # bytes
 SEPARATORS: Final = (",", ";", "\t", "|")
+WORKBOOK: Final = "a workbook of Excel; save it as CSV and give that file"
 UNCLOSED_QUOTE: Final = "unexpected end of data"  # as the `csv` module names it
 SAMPLE_BYTES: Final = 4096
 EMPTY_CELLS: Final = frozenset(
@@ -260,7 +261,7 @@ def decode_csv(body: bytes, name: str, limit: int = UNPACKED_LIMIT, *, is_utf8: 
     BadInputError for a web page, a damaged archive or one with more than `limit` bytes.
     """
     if body.startswith(OLD_EXCEL_MAGIC):
-        raise BadInputError(f"{name}: a workbook of Excel; save it as CSV and give that file")
+        raise BadInputError(f"{name}: {WORKBOOK}")
     plain = _unpack(body, name, limit)
     if plain.lstrip()[:1] == b"<" and not re.match(rb"\s*<\w+>\s*[,;\t|]", plain):
         raise BadInputError(f"{name}: a web page instead of a table")
@@ -299,7 +300,7 @@ def _unpack(body: bytes, name: str, limit: int) -> bytes:
 def _only_member(body: bytes, name: str, limit: int) -> bytes:
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         if any(member.filename.startswith("xl/") for member in archive.infolist()):
-            raise BadInputError(f"{name}: a workbook of Excel; save it as CSV and give that file")
+            raise BadInputError(f"{name}: {WORKBOOK}")
         members = [member for member in archive.infolist() if member.filename.lower().endswith(".csv")]
         if len(members) != 1:
             raise BadInputError(f"{name}: expected one CSV inside, was {len(members)}")
